@@ -1,0 +1,5 @@
+"""Vector features: declared here, read by `swath.vector.reader`."""
+
+from swath.vector.spec import VectorFile
+
+__all__ = ["VectorFile"]
