@@ -1,0 +1,239 @@
+"""Commands and their units: what is to be done, as data.
+
+A command is one node of the graph. It knows its kind, the parameters that change its result, its
+units, and where the function that does one unit is found; it knows nothing of rasters or models.
+Commands are declared bottom up: a unit names the inputs it reads either by URI or by a `Ref` to an
+output of a unit that was declared before. Where such an output will lie is settled later, in
+`swath.plan.scan`, when the fingerprints are known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from swath.errors import ConfigError
+from swath.plan.canonical import fingerprint_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+
+
+class Ref(NamedTuple):
+    """An output of a unit that another unit reads.
+
+    Attributes
+    ----------
+    key
+        `Unit.key` within its command, see `Command.unit_key`.
+    output
+        Name of the output.
+    """
+
+    key: str
+    output: str
+
+
+Input = str | Ref
+"""A URI, or an output of another unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one split of a command needs.
+
+    Attributes
+    ----------
+    cpus
+        Cores that it can use; None: as many as the runner gives.
+    gpus
+        GPUs that it needs (0) or can use.
+    memory_gib
+        Memory in GiB; None: unknown.
+    timeout_s
+        Longest run time in seconds; None: no limit.
+    """
+
+    cpus: int | None = None
+    gpus: int = 0
+    memory_gib: float | None = None
+    timeout_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The smallest piece of a command that can be done, skipped and retried on its own.
+
+    Attributes
+    ----------
+    name
+        Unique within the command: letters, digits and ``._-``, with ``/`` for folders.
+    inputs
+        Name to URI or `Ref`, or to a sequence of them. An edge of the graph comes from here and
+        from nowhere else.
+    outputs
+        Name to file name (placed under the root by the planner) or to a pinned URI, which is told
+        by a scheme or a leading ``/``.
+    params
+        What only this unit reads, as JSON values: a window, the declaration of a scene.
+    work
+        Estimated work; pixels where there are pixels. Splits are balanced by it.
+    output_bytes
+        Estimated size of all outputs in bytes; 0: unknown.
+    scene
+        The scene that it belongs to; None if to several or none.
+    """
+
+    name: str
+    inputs: Mapping[str, Input | Sequence[Input]] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    work: int = 1
+    output_bytes: int = 0
+    scene: str | None = None
+
+    def each_input(self) -> Iterator[tuple[str, Input]]:
+        """Yield (name, input), one by one in the declared order."""
+        for name, value in self.inputs.items():
+            if isinstance(value, str | Ref):
+                yield name, value
+            else:
+                for item in value:
+                    yield name, item
+
+
+@dataclass(frozen=True)
+class Command:
+    """One node of the graph.
+
+    Attributes
+    ----------
+    kind
+        What it does, for example ``"chip"``.
+    function
+        Where the code of one unit is: ``"package.module:function"``, or
+        ``"/path/of/file.py:function"`` for a kind that lives in a local file.
+    root
+        URI under which outputs go that are not pinned.
+    units
+        At least one; names are unique.
+    version
+        Version of the kind; raise it when the same inputs give another result.
+    params
+        What changes the result, as JSON values.
+    options
+        What does not change the result (threads, device), as JSON values; not fingerprinted.
+    phase
+        The word by which users select it; the kind, unless several kinds form one step.
+    splittable
+        Whether its units may be cut into several splits.
+    """
+
+    kind: str
+    function: str
+    root: str
+    units: tuple[Unit, ...]
+    version: int = 1
+    params: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    phase: str = ""
+    splittable: bool = True
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.kind):
+            raise ConfigError(
+                f"{self.kind!r} is no name for a kind of command.",
+                mend="Use lower-case letters, digits and underscores, a letter first.",
+            )
+        if not self.units:
+            raise ConfigError(
+                "the command has no units.", where=self.kind, mend="Give it at least one."
+            )
+        seen: set[str] = set()
+        for unit in self.units:
+            if not _NAME.fullmatch(unit.name):
+                raise ConfigError(
+                    f"{unit.name!r} is no name for a unit.",
+                    where=self.kind,
+                    mend="Use letters, digits and '._-', with '/' between folders.",
+                )
+            if unit.name in seen:
+                raise ConfigError(
+                    f"two units are named {unit.name!r}.",
+                    where=self.kind,
+                    mend="Names of units are unique within a command.",
+                )
+            seen.add(unit.name)
+        if not self.phase:
+            object.__setattr__(self, "phase", self.kind)
+
+    @cached_property
+    def params_key(self) -> str:
+        """Hash of kind, version and params: the folder of its outputs under the kind."""
+        return fingerprint_of([self.kind, self.version, self.params])
+
+    @cached_property
+    def unit_keys(self) -> tuple[str, ...]:
+        """One declared identity per unit, in order; equal keys are the same work.
+
+        It covers everything that was declared and nothing that was found on disk, so it is known
+        before any file is looked at.
+        """
+        return tuple(
+            fingerprint_of(
+                [self.params_key, self.root, unit.name, unit.inputs, unit.outputs, unit.params]
+            )
+            for unit in self.units
+        )
+
+    @cached_property
+    def _key_of_unit(self) -> Mapping[str, str]:
+        return {unit.name: key for unit, key in zip(self.units, self.unit_keys, strict=True)}
+
+    def ref(self, unit: str, output: str) -> Ref:
+        """Point at one output of one unit, for use as an input of a later command."""
+        try:
+            return Ref(self._key_of_unit[unit], output)
+        except KeyError:
+            raise ConfigError(
+                f"there is no unit {unit!r}.", where=self.kind, mend="Refer to a declared unit."
+            ) from None
+
+    def refs(self, output: str) -> tuple[Ref, ...]:
+        """Point at the output of this name of every unit, in order."""
+        return tuple(Ref(key, output) for key in self.unit_keys)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What one experiment compiles into: commands in any order, and names for results.
+
+    Attributes
+    ----------
+    id
+        The experiment; a safe file name.
+    root
+        URI under which the records of runs and the declaration are kept.
+    commands
+        Declared in any order; the graph orders them by inputs and outputs.
+    declaration
+        JSON from which the experiment can be run again; empty for pipelines made by hand.
+    results
+        Name to the output it stands for, shown to the user when the run is done.
+    """
+
+    id: str
+    root: str
+    commands: tuple[Command, ...]
+    declaration: Mapping[str, Any] = field(default_factory=dict)
+    results: Mapping[str, Ref] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.id):
+            raise ConfigError(
+                f"{self.id!r} is no id for an experiment.",
+                mend="Use letters, digits and '._-'.",
+            )

@@ -1,0 +1,98 @@
+"""Records: the lines of JSON that say which units are done.
+
+Splits write records in parts: whole small files, put at once, never appended to. A unit without a
+record is not done, whatever lies in its folder. Parts of killed splits stay valid, and parts of two
+runs in one root live beside each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from swath.store import Store, join
+
+FOLDER = "records"
+SIDECAR = ".swath.json"
+"""Suffix of the file beside a pinned output that names the fingerprint that it was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished unit.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the unit.
+    unit
+        Its name.
+    outputs
+        Output name to (URI, size in bytes).
+    started
+        Seconds since 1970, UTC.
+    seconds
+        Wall time.
+    peak_memory_bytes
+        Largest resident memory of the process so far.
+    host
+        Name of the machine.
+    run
+        Id of the run that did it.
+    note
+        Free text: where outputs were taken over from, for example.
+    """
+
+    fingerprint: str
+    unit: str
+    outputs: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    started: float = 0.0
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    host: str = ""
+    run: str = ""
+    note: str = ""
+
+    def to_line(self) -> str:
+        """Return the record as one line of JSON, without the line end."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_line(cls, line: str) -> Record:
+        """Read what `to_line` returned; unknown fields of later versions are passed over."""
+        data: dict[str, Any] = json.loads(line)
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known["outputs"] = {name: (uri, size) for name, (uri, size) in known["outputs"].items()}
+        return cls(**known)
+
+
+def command_folder(root: str, kind: str, params_key: str) -> str:
+    """Return the folder that holds the outputs and records of a command."""
+    return join(root, kind, params_key)
+
+
+def part_uri(folder: str, writer: str, number: int) -> str:
+    """Return the URI of one part; `writer` is unique for the run and split."""
+    return join(folder, FOLDER, f"{writer}.{number:05d}.jsonl")
+
+
+def write_part(
+    store: Store, folder: str, writer: str, number: int, records: Iterable[Record]
+) -> None:
+    """Put one part of records, at once."""
+    text = "".join(record.to_line() + "\n" for record in records)
+    store.write(part_uri(folder, writer, number), text.encode())
+
+
+def read_parts(store: Store, uris: Iterable[str]) -> dict[str, Record]:
+    """Read parts; the latest record of a fingerprint wins."""
+    found: dict[str, Record] = {}
+    for uri in uris:
+        for line in store.read(uri).decode().splitlines():
+            record = Record.from_line(line)
+            other = found.get(record.fingerprint)
+            if other is None or other.started <= record.started:
+                found[record.fingerprint] = record
+    return found

@@ -1,0 +1,338 @@
+"""Scan: fingerprint every unit, settle where its outputs lie, and say what must run and why.
+
+Units are walked in topological order, so that a fingerprint covers everything upstream. Folders
+are listed; objects are never asked for one by one, except source files and pinned outputs.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from swath.errors import GraphError, NotFoundError
+from swath.plan.canonical import fingerprint_of
+from swath.plan.command import Command
+from swath.plan.graph import Graph, UnitNode, is_pinned
+from swath.plan.reason import Before, Cause, Reason, explain
+from swath.plan.record import (
+    FOLDER,
+    SIDECAR,
+    Record,
+    command_folder,
+    read_parts,
+)
+from swath.store import Stat, join, normalise, open_store
+
+SMALL_BYTES = 8192
+"""Source files up to this size are known by their content, larger ones by size and version."""
+
+
+class State(enum.StrEnum):
+    """What a plan does with a unit."""
+
+    DONE = "up to date"
+    RUN = "run"
+    LEFT_OUT = "not selected"
+    BLOCKED = "blocked"
+
+
+@dataclass(slots=True)
+class Scanned:
+    """What the scan found of one unit.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the unit; see `swath.plan.canonical`.
+    outputs
+        Output name to URI.
+    identities
+        (input name, URI) to the identity of every source that it reads.
+    record
+        The record of its being done with this fingerprint, if its outputs are there.
+    state, reason
+        What to do with it, and why if it is to run.
+    """
+
+    fingerprint: str
+    outputs: dict[str, str]
+    identities: dict[tuple[str, str], str]
+    record: Record | None = None
+    state: State = State.DONE
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked to be run.
+
+    Attributes
+    ----------
+    phases
+        Kinds or phases to run; None: all.
+    rerun
+        Kinds or phases to run though they are up to date.
+    scenes
+        Scenes to run; units that belong to no single scene always count. None: all.
+    """
+
+    phases: Collection[str] | None = None
+    rerun: Collection[str] = field(default_factory=frozenset)
+    scenes: Collection[str] | None = None
+
+    def covers(self, command: Command, unit: UnitNode) -> bool:
+        """Tell whether a unit was selected."""
+        if self.phases is not None and not {command.kind, command.phase} & set(self.phases):
+            return False
+        return self.scenes is None or unit.unit.scene is None or unit.unit.scene in self.scenes
+
+    def forces(self, command: Command) -> bool:
+        """Tell whether a command is to run in any case."""
+        return bool({command.kind, command.phase} & set(self.rerun))
+
+
+Memory = Callable[[str, str, str], Before | None]
+"""From experiment, kind and unit name to what the last plan said of it."""
+
+
+def no_memory(experiment: str, kind: str, unit: str) -> Before | None:  # noqa: ARG001
+    """Remember nothing: every reason is told from the present alone."""
+    return None
+
+
+def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
+    """Settle fingerprint, places, state and reason of every unit, in the order of the graph.
+
+    Raises
+    ------
+    GraphError
+        If a source that a selected unit reads does not exist, or if all that was selected waits
+        for commands that are neither up to date nor selected.
+    """
+    sources = _Sources()
+    folders = _Folders()
+    found: list[Scanned] = []
+    missing: list[tuple[UnitNode, str, str]] = []
+    for unit in graph.units:
+        node = graph.nodes[unit.node]
+        command = node.command
+        identities = {}
+        for name, uri in unit.sources:
+            identity = sources.identity(uri)
+            if identity is None:
+                missing.append((unit, name, uri))
+            identities[name, uri] = identity or "missing"
+        fingerprint = fingerprint_of(
+            [
+                command.params_key,
+                unit.unit.name,
+                unit.unit.params,
+                sorted(unit.unit.outputs),
+                [[name, uri, identity] for (name, uri), identity in identities.items()],
+                [[name, found[p].fingerprint, output] for name, p, output in unit.produced],
+            ]
+        )
+        place = command_folder(command.root, command.kind, command.params_key)
+        outputs = {
+            name: normalise(file) if is_pinned(file) else join(place, f"{unit.unit.name}-{fingerprint}", file)
+            for name, file in unit.unit.outputs.items()
+        }
+        item = Scanned(fingerprint, outputs, identities)
+        _judge(graph, unit, item, found, wish, folders.of(place), memory)
+        found.append(item)
+    _refuse_missing(graph, found, missing)
+    _refuse_all_blocked(graph, found)
+    return found
+
+
+def _judge(
+    graph: Graph,
+    unit: UnitNode,
+    item: Scanned,
+    found: list[Scanned],
+    wish: Wish,
+    folder: _Folder,
+    memory: Memory,
+) -> None:
+    """Settle record, state and reason of one unit whose producers are settled."""
+    node = graph.nodes[unit.node]
+    command = node.command
+    record = folder.records.get(item.fingerprint)
+    defect = folder.defect(unit.unit.outputs, item, record)
+    rerun_upstream = next(
+        (
+            p
+            for p in unit.producers
+            if found[p].state is State.RUN
+            and (reason := found[p].reason) is not None
+            and reason.cause in {Cause.FORCED, Cause.UPSTREAM}
+        ),
+        None,
+    )
+    item.record = record if defect is None else None
+    if wish.forces(command) and wish.covers(command, unit):
+        item.reason = Reason(Cause.FORCED)
+    elif defect is not None and record is not None:
+        item.reason = defect
+    elif record is not None and rerun_upstream is not None:
+        item.reason = Reason(Cause.UPSTREAM, _title(graph, rerun_upstream))
+    elif record is None:
+        waits = next((p for p in unit.producers if found[p].state is not State.DONE), None)
+        item.reason = explain(
+            _before(node.experiments, command.kind, unit.unit.name, memory),
+            fingerprint=item.fingerprint,
+            version=command.version,
+            params=command.params,
+            unit_params=unit.unit.params,
+            sources=item.identities,
+            producers=tuple(dict.fromkeys(found[p].fingerprint for p in unit.producers)),
+            upstream=None if waits is None else _title(graph, waits),
+        )
+    if item.reason is None:
+        item.state = State.DONE
+    elif not wish.covers(command, unit):
+        item.state = State.LEFT_OUT
+    elif any(found[p].state in {State.LEFT_OUT, State.BLOCKED} for p in unit.producers):
+        item.state = State.BLOCKED
+    else:
+        item.state = State.RUN
+
+
+def _before(
+    experiments: Collection[str], kind: str, unit: str, memory: Memory
+) -> Before | None:
+    remembered = (memory(experiment, kind, unit) for experiment in experiments)
+    return next((before for before in remembered if before is not None), None)
+
+
+def _title(graph: Graph, index: int) -> str:
+    unit = graph.units[index]
+    return f"{graph.nodes[unit.node].command.kind} {unit.unit.name}"
+
+
+class _Sources:
+    """Identities of source files, each looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def identity(self, uri: str) -> str | None:
+        """Return size and version, or the hash of a small file; None if there is no such file."""
+        if uri not in self._known:
+            self._known[uri] = source_identity(uri)
+        return self._known[uri]
+
+
+def source_identity(uri: str) -> str | None:
+    """Return the identity of a source file, or None if it does not exist.
+
+    Small files are known by content, so that a fresh copy of an area of interest or a table of
+    classes is the same one; others by size and version, since reading them costs too much. Paths
+    of GDAL's virtual file systems have no identity but their name.
+    """
+    if uri.startswith("/vsi"):
+        return "name"
+    store = open_store(uri)
+    try:
+        stat = store.stat(uri)
+        if stat.size <= SMALL_BYTES:
+            return "sha256:" + hashlib.sha256(store.read(uri)).hexdigest()
+    except NotFoundError:
+        return None
+    return f"{stat.size}:{stat.version}"
+
+
+class _Folder:
+    """What lies in the folder of one command: records, and sizes of files."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        store = open_store(uri)
+        self._files: dict[str, Stat] = {}
+        parts = []
+        for path, stat in store.list(uri):
+            if path.startswith(FOLDER + "/"):
+                parts.append(join(uri, path))
+            else:
+                self._files[path] = stat
+        self.records = read_parts(store, sorted(parts))
+
+    def defect(
+        self, places: Mapping[str, str], item: Scanned, record: Record | None
+    ) -> Reason | None:
+        """Tell what is wrong with the outputs of a recorded unit; None if nothing is."""
+        if record is None:
+            return None
+        for name, uri in item.outputs.items():
+            recorded = record.outputs.get(name)
+            pinned = is_pinned(places[name])
+            size = self._pinned_size(uri, item.fingerprint) if pinned else self._size(uri)
+            if size is None:
+                return Reason(Cause.OUTPUT_MISSING, uri)
+            if recorded is None or size != recorded[1]:
+                return Reason(Cause.OUTPUT_CHANGED, uri)
+        return None
+
+    def _size(self, uri: str) -> int | None:
+        stat = self._files.get(uri[len(self._uri) + 1 :])
+        return None if stat is None else stat.size
+
+    def _pinned_size(self, uri: str, fingerprint: str) -> int | None:
+        store = open_store(uri)
+        try:
+            size = store.stat(uri).size
+            made_for = json.loads(store.read(uri + SIDECAR))["fingerprint"]
+        except NotFoundError:
+            return None
+        return size if made_for == fingerprint else -1
+
+
+class _Folders:
+    """Folders of commands, each listed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Folder] = {}
+
+    def of(self, uri: str) -> _Folder:
+        if uri not in self._known:
+            self._known[uri] = _Folder(uri)
+        return self._known[uri]
+
+
+def _refuse_missing(
+    graph: Graph, found: list[Scanned], missing: list[tuple[UnitNode, str, str]]
+) -> None:
+    """Refuse sources that do not exist, unless nothing that reads them is going to run."""
+    wanted = [m for m in missing if found[m[0].index].state in {State.RUN, State.BLOCKED}]
+    if not wanted:
+        return
+    lines = []
+    for uri in dict.fromkeys(uri for _, _, uri in wanted):
+        readers = [(unit, name) for unit, name, other in wanted if other == uri]
+        unit, name = readers[0]
+        node = graph.nodes[unit.node]
+        more = f" and {len(readers) - 1} more" if len(readers) > 1 else ""
+        lines.append(
+            f"{uri} does not exist and no command produces it; it is the {name} of "
+            f"{node.command.kind} {unit.unit.name!r}{more} (experiment {node.experiments[0]!r})."
+        )
+    shown = "\n".join(lines[:10]) + (f"\n... and {len(lines) - 10} more." if len(lines) > 10 else "")
+    raise GraphError(shown, mend="Correct the path, or add the command that makes the file.")
+
+
+def _refuse_all_blocked(graph: Graph, found: list[Scanned]) -> None:
+    blocked = [i for i, item in enumerate(found) if item.state is State.BLOCKED]
+    if not blocked or any(item.state is State.RUN for item in found):
+        return
+    culprit = next(
+        p for i in blocked for p in graph.units[i].producers if found[p].state is State.LEFT_OUT
+    )
+    phase = graph.nodes[graph.units[culprit].node].command.phase
+    raise GraphError(
+        f"{_title(graph, blocked[0])} needs {_title(graph, culprit)}, which is not up to date "
+        f"({found[culprit].reason}) and was not selected.",
+        mend=f"Select {phase!r} too.",
+    )

@@ -1,0 +1,130 @@
+"""Files of this machine, written to a temporary name and renamed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from swath.errors import ForbiddenError, NotFoundError, StoreError
+from swath.store.protocol import Stat
+
+TEMPORARY = ".partial-"
+"""Prefix of the name of whatever is not finished; listings leave it out."""
+
+_serial = itertools.count()
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name in the same folder that no other process or thread uses."""
+    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{next(_serial)}")
+
+
+@contextmanager
+def _mapped(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"there is no {uri}.", mend="Check the path.") from None
+    except PermissionError as error:
+        raise ForbiddenError(
+            f"{uri} may not be used: {error.strerror}.", mend="Check its owner and permissions."
+        ) from error
+    except OSError as error:
+        raise StoreError(f"{uri}: {error.strerror or error}.") from error
+
+
+class LocalStore:
+    """The store of plain paths."""
+
+    def stat(self, uri: str) -> Stat:
+        """Return size and time of modification in nanoseconds of a file."""
+        with _mapped(uri):
+            found = os.stat(uri)
+        return Stat(found.st_size, str(found.st_mtime_ns))
+
+    def read(self, uri: str) -> bytes:
+        """Return the whole file."""
+        with _mapped(uri):
+            return Path(uri).read_bytes()
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Write to a temporary name, flush to disk, rename."""
+        path = Path(uri)
+        with _mapped(uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_beside(path)
+            try:
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def put(self, path: Path, uri: str) -> None:
+        """Rename a file or folder into place; what was there is replaced."""
+        target = Path(uri)
+        with _mapped(uri):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            try:
+                path.replace(target)
+            except OSError as error:
+                if error.errno != 18:  # EXDEV: another file system
+                    raise
+                temporary = temporary_beside(target)
+                shutil.move(path, temporary)
+                temporary.replace(target)
+
+    def copy(self, source: str, target: str) -> None:
+        """Link to the same bytes where the file system can, else copy; then rename."""
+        path = Path(target)
+        with _mapped(source):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_beside(path)
+            try:
+                os.link(source, temporary)
+            except OSError:
+                shutil.copy2(source, temporary)
+            temporary.replace(path)
+
+    def list(self, uri: str) -> Iterator[tuple[str, Stat]]:
+        """Walk the folder; unfinished files are left out."""
+        prefix = len(uri.rstrip("/")) + 1
+        pending = [uri]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.name.startswith(TEMPORARY):
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(entry.path)
+                            continue
+                        try:
+                            found = entry.stat()
+                        except FileNotFoundError:
+                            continue  # removed while we looked, or a link to nothing
+                        yield entry.path[prefix:], Stat(found.st_size, str(found.st_mtime_ns))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                with _mapped(folder):
+                    raise error
+
+    def delete(self, uri: str) -> None:
+        """Remove a file or a whole folder."""
+        path = Path(uri)
+        with _mapped(uri):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

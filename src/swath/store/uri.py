@@ -1,0 +1,89 @@
+"""URIs: which are local, how they are joined, which store serves them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from swath.errors import ConfigError, MissingExtraError
+from swath.store.local import LocalStore
+from swath.store.protocol import Store
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_REMOTE = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure", "http": "HTTP", "https": "HTTP"}
+
+
+def scheme_of(uri: str) -> str:
+    """Return the scheme in lower case; ``"file"`` for plain paths and ``/vsi`` paths."""
+    match = _SCHEME.match(uri)
+    return match.group(1).lower() if match else "file"
+
+
+def is_local(uri: str) -> bool:
+    """Tell whether `uri` is a file of this machine."""
+    return scheme_of(uri) == "file" and not uri.startswith("/vsi")
+
+
+def normalise(uri: str | os.PathLike[str]) -> str:
+    """Return the one spelling of a URI: absolute local paths, remote URIs without a last slash.
+
+    Examples
+    --------
+    >>> normalise("/data/../data/a.tif"), normalise("S3://bucket/key/")
+    ('/data/a.tif', 's3://bucket/key')
+    """
+    text = os.fspath(uri)
+    match = _SCHEME.match(text)
+    if match and match.group(1).lower() != "file":
+        return match.group(1).lower() + text[match.end(1) :].rstrip("/")
+    if text.startswith("/vsi"):
+        return text
+    return str(local_path(text))
+
+
+def local_path(uri: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a local URI, without resolving links.
+
+    Raises
+    ------
+    ConfigError
+        If the URI is not local.
+    """
+    text = os.fspath(uri)
+    if not is_local(text):
+        raise ConfigError(f"{text!r} is not a local path.", mend="Give a path of this machine.")
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111: no resolve
+
+
+def join(base: str, *parts: str) -> str:
+    """Append path parts to a URI."""
+    return "/".join([base.rstrip("/"), *parts])
+
+
+def open_store(uri: str) -> Store:
+    """Return the store that serves `uri`.
+
+    Raises
+    ------
+    MissingExtraError
+        If the scheme is remote and nothing installed serves it.
+    ConfigError
+        If the scheme is unknown.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "file":
+        return LocalStore()
+    if scheme in _REMOTE:
+        raise MissingExtraError(
+            f"{uri!r} is on {_REMOTE[scheme]}; nothing installed serves {scheme}://.",
+            mend="Install the extra for object stores (pip install 'swath[cloud]'), or use a "
+            "folder of this machine.",
+        )
+    raise ConfigError(
+        f"{uri!r} has the unknown scheme {scheme!r}.",
+        mend="Known are: a plain path, " + ", ".join(f"{name}://" for name in _REMOTE) + ".",
+    )
