@@ -1,0 +1,49 @@
+"""What every test shares: threads, Hypothesis, where the real imagery is.
+
+Not for fixtures of one room; those stand in the `conftest.py` of that room's folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before any library starts its pool: several test processes share the cores.
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "GDAL_NUM_THREADS",
+):
+    os.environ.setdefault(variable, "1")
+# Tests need no network: a model library that reaches for a hub fails at once.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+PROJECT = Path(__file__).parents[1]
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+# No deadline: the first example may load numpy or torch, and CI shares its cores.
+settings.register_profile(
+    "swath", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+# In CI every run tries the same examples, so that a red build is the change's own doing.
+settings.register_profile("ci", parent=settings.get_profile("swath"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "swath")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real imagery that lies beside the project, read-only."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real imagery is not here: no folder ../shared/data beside the project")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def olinda() -> Path:
+    """Return the folder of the Olinda example: `L7_ETMs.tif` and `labels.tif`."""
+    return PROJECT / "examples" / "olinda"
