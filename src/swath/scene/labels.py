@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from swath.errors import ConfigError
+from swath.errors import DataError
 from swath.raster.spec import Raster
 from swath.scene.classes import IGNORE, ClassConfig, check_colour, rgb_of
 from swath.spec import Spec
@@ -81,7 +81,7 @@ class RasterLabels(Spec):
 
         Raises
         ------
-        ConfigError
+        DataError
             If `mapping` or `rgb` names a class that does not exist.
         """
         if self.rgb is not None:
@@ -125,9 +125,9 @@ class VectorLabels(VectorFile):
     @model_validator(mode="after")
     def _one_source_of_classes(self) -> Self:
         if (self.class_property is None) == (self.class_name is None):
-            given = "both" if self.class_name is not None else "neither"
+            given = "both are" if self.class_name is not None else "neither is"
             raise ValueError(
-                f"Of `class_property` and `class_name`, {given} is given. Set `class_property` "
+                f"Of `class_property` and `class_name`, {given} given. Set `class_property` "
                 f"when a property holds the class, `class_name` when all features are one class."
             )
         if self.mapping is not None and self.class_property is None:
@@ -139,7 +139,7 @@ class VectorLabels(VectorFile):
 
         Raises
         ------
-        ConfigError
+        DataError
             If a class is named that does not exist.
         """
         named: dict[str, ClassRef] = {}
@@ -198,7 +198,7 @@ def _class_ids(
             ids[key] = IGNORE if ref is None else classes.id_of(ref)
         except ValueError as error:
             at = f"{field}[{key!r}]" if field in ("mapping", "rgb") else field
-            raise ConfigError(
+            raise DataError(
                 f"Labels `{at}`: {error}",
                 where=where,
                 mend=f"Name a class in `{at}`, or add the class to `classes`.",
