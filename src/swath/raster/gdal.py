@@ -1,0 +1,164 @@
+"""How GDAL is set up: every option in one place, each with its reason.
+
+For every module of this room that opens, reads or writes with GDAL. Not for other rooms, which get
+no GDAL object to see.
+
+One idea: GDAL's defaults fit one program that owns a machine. Swath runs several workers on one, so
+threads and cache are stated, and no more than the work at hand needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+
+from swath.errors import DataError
+
+MIB = 1 << 20
+CACHE_FLOOR_BYTES = 16 * MIB
+CACHE_CEILING_BYTES = 512 * MIB
+
+OPTIONS: dict[str, Any] = {
+    # Sidecar files (.aux.xml, .msk, .tfw) are asked for by name. By default GDAL lists the folder
+    # first, which takes seconds where it holds 100,000 files or is a bucket.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
+    # Remote COGs: neighbouring blocks in one request, requests over one connection, the header and
+    # the index of blocks in the first request, and three more tries where the network hiccups.
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_MULTIPLEX": "YES",
+    "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
+    "GDAL_HTTP_MAX_RETRY": 3,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+}
+
+_reserved: dict[int, int] = {}
+_tickets = itertools.count()
+_lock = threading.Lock()
+
+
+@contextmanager
+def gdal_env(n_threads: int = 1) -> Iterator[None]:
+    """Set GDAL up for what happens inside, in this thread.
+
+    Options that are set in the process's environment (`GDAL_CACHEMAX`, ...) are left as they are.
+
+    Parameters
+    ----------
+    n_threads
+        Threads that decode or encode blocks of one dataset opened inside. They pay off where one
+        read spans many compressed blocks; a worker among several takes 1, so that they do not
+        fight for the cores.
+
+    Notes
+    -----
+    GDAL's block cache belongs to the process. Its limit here is what the open readers have reserved
+    (`reserve_cache`), not GDAL's default of 5 % of the machine, which every worker would take for
+    itself and which would make a worker's memory grow with the scene.
+    """
+    options = {**OPTIONS, "GDAL_NUM_THREADS": n_threads, "GDAL_CACHEMAX": cache_limit()}
+    ours = {name: value for name, value in options.items() if name not in os.environ}
+    with rasterio.Env(**ours):
+        yield
+
+
+def cache_limit() -> int:
+    """Return the limit of GDAL's block cache in bytes: what is reserved, within fixed bounds."""
+    with _lock:
+        reserved = sum(_reserved.values())
+    return min(max(reserved, CACHE_FLOOR_BYTES), CACHE_CEILING_BYTES)
+
+
+def reserve_cache(n_bytes: int) -> int:
+    """Make room in the block cache; return a ticket for `release_cache`."""
+    with _lock:
+        ticket = next(_tickets)
+        _reserved[ticket] = n_bytes
+    return ticket
+
+
+def release_cache(ticket: int) -> None:
+    """Give the room of `reserve_cache` back; a second call does nothing."""
+    with _lock:
+        _reserved.pop(ticket, None)
+
+
+def block_row_bytes(width: int, block_shape: tuple[int, int], n_bands: int, itemsize: int) -> int:
+    """Return the cache in bytes that keeps two rows of blocks.
+
+    Windows are read from top to bottom. Two neighbours share at most one row of blocks; a second
+    one is being decoded meanwhile. With less cache the shared blocks would be decoded twice.
+
+    Parameters
+    ----------
+    width
+        Width of the image, in pixels.
+    block_shape
+        `(height, width)` of a block, in pixels.
+    n_bands
+        Bands of the file, read or not: pixel-interleaved blocks hold all of them.
+    itemsize
+        Bytes per value.
+    """
+    block_height, block_width = block_shape
+    n_blocks = -(-width // block_width) + 1
+    return 2 * n_blocks * block_height * block_width * n_bands * itemsize
+
+
+def open_dataset(uri: str, *, where: str | None = None) -> Any:
+    """Open a raster for reading; call it inside `gdal_env`.
+
+    Parameters
+    ----------
+    uri
+        Path or URI of anything that GDAL reads.
+    where
+        What to name in an error instead of `uri`.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or GDAL cannot read it.
+    """
+    try:
+        # An image without georeference is a plain image: its grid has no CRS, and says so.
+        with _lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(uri)
+    except RasterioIOError as error:
+        raise _as_data_error(error, uri, where or uri) from None
+
+
+def _as_data_error(error: RasterioIOError, uri: str, where: str) -> DataError:
+    reason = " ".join(str(error).split())
+    local = "://" not in uri and not uri.startswith("/vsi")
+    missing = local and not Path(uri).exists()
+    if missing or "HTTP response code: 404" in reason or "NoSuchKey" in reason:
+        return DataError("The file does not exist.", where=where, mend="Correct the path or URI.")
+    if "HTTP response code: 403" in reason or "AccessDenied" in reason:
+        return DataError(
+            f"Access is denied ({reason}).", where=where, mend="Give credentials that may read it."
+        )
+    return DataError(
+        f"GDAL cannot read this as a raster ({reason}).",
+        where=where,
+        mend="Check that the file is complete and an image: gdalinfo FILE.",
+    )
+
+
+def read_failure(error: RasterioError, uri: str) -> DataError:
+    """Return what to raise when a block of an open raster could not be read."""
+    reason = " ".join(str(error.__cause__ or error).split())
+    return DataError(
+        f"Reading pixels failed ({reason}).",
+        where=uri,
+        mend="The file is damaged or incomplete: copy or download it again.",
+    )

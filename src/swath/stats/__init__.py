@@ -1,0 +1,1 @@
+"""Statistics that merge: counts first, formulas last."""
