@@ -32,7 +32,14 @@ HEAVY = (
     "torch",
 )
 LIGHT_ROOMS = ("grid", "store", "plan", "run", "commands", "experiment", "cli")
-LIGHT_MODULES = ("swath", "swath.errors", "swath.optional", "swath.spec", "swath.raster.header")
+LIGHT_MODULES = (
+    "swath",
+    "swath.errors",
+    "swath.optional",
+    "swath.raster.header",
+    "swath.settings",
+    "swath.spec",
+)
 
 # One fresh process, in which each module is imported by a fork of its own: as strict as a process
 # per module, at the price of one.
