@@ -161,5 +161,5 @@ def test_block_split_leaves_no_side_empty() -> None:
 def test_block_split_that_leaves_one_side_empty_is_refused(
     rows: int, cols: int, fraction: float
 ) -> None:
-    with pytest.raises(ValueError, match="split|fraction"):
+    with pytest.raises(ValueError, match=r"split|fraction"):
         block_split(rows, cols, fraction)

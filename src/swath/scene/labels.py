@@ -67,6 +67,12 @@ class RasterLabels(Spec):
         for name in ("mapping", "rgb"):
             if getattr(self, name) == {}:
                 raise ValueError(f"`{name}` is empty, so no pixel has a class. Fill or remove it.")
+        warp = self.raster.warp
+        if warp is not None and warp.resampling not in ("nearest", "mode"):
+            raise ValueError(
+                f"Resampling {warp.resampling!r} would mix classes into values that are none. Set "
+                f"`raster.warp.resampling` to 'nearest' or 'mode'."
+            )
         return self
 
     @property

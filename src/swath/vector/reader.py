@@ -90,6 +90,14 @@ class Features:
             )
         return self.properties[name]
 
+    def where(self, keep: NDArray[np.bool_]) -> Features:
+        """Return the features that `keep`, shape (n,), marks."""
+        if keep.all():
+            return self
+        geometries = self.geometries[keep]
+        properties = {name: values[keep] for name, values in self.properties.items()}
+        return Features(self.uri, self.crs, geometries, properties, shapely.STRtree(geometries))
+
     def widened(self, distance: float) -> Features:
         """Return the features grown by `distance`, in units of `crs`; unchanged for 0."""
         if distance == 0:
@@ -127,23 +135,33 @@ def read_vector(uri: str, layer: str | None = None, crs: str | None = None) -> F
     -----
     Coordinates are (x, y) whatever the axis order of the CRS. All features are held in memory.
     """
-    size = changed_ns = 0
-    if not _is_remote(uri):
-        try:
-            status = Path(uri).stat()
-        except OSError as error:
-            raise DataError(
-                f"The vector file cannot be opened: {error.strerror}.",
-                where=uri,
-                mend="Correct the path.",
-            ) from error
-        size, changed_ns = status.st_size, status.st_mtime_ns
-    return _read(uri, layer, crs, size, changed_ns)
+    return _read(uri, layer, crs, file_identity(uri))
+
+
+def file_identity(uri: str) -> tuple[int, int]:
+    """Return size in bytes and time of change in ns of a local file, zeros for a remote one.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    """
+    if "://" in uri or uri.startswith("/vsi"):
+        return 0, 0
+    try:
+        status = Path(uri).stat()
+    except OSError as error:
+        raise DataError(
+            f"The vector file cannot be opened: {error.strerror}.",
+            where=uri,
+            mend="Correct the path.",
+        ) from error
+    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=CACHED_FILES)
-def _read(uri: str, layer: str | None, crs: str | None, size: int, changed_ns: int) -> Features:
-    del size, changed_ns  # part of the key: a changed file is read anew
+def _read(uri: str, layer: str | None, crs: str | None, identity: tuple[int, int]) -> Features:
+    del identity  # part of the key: a changed file is read anew
     frame = _frame(uri, layer)
     present = ~(frame.geometry.isna() | frame.geometry.is_empty)
     frame = _reprojected(frame[present], uri, crs)
@@ -205,7 +223,3 @@ def _reprojected(
             mend="Check the CRS in the file; coordinates may be stored as (latitude, longitude).",
         )
     return moved
-
-
-def _is_remote(uri: str) -> bool:
-    return "://" in uri or uri.startswith("/vsi")
