@@ -71,3 +71,9 @@ def test_wrong_classes_are_refused_with_the_offending_value(
 def test_unknown_class_is_an_error_that_lists_the_classes(ref: str | int) -> None:
     with pytest.raises(ValueError, match="water"):
         ClassConfig(names=("water", "forest")).id_of(ref)
+
+
+def test_ignore_is_one_value_for_labels_and_counts() -> None:
+    from swath.stats import confusion
+
+    assert confusion.IGNORE == IGNORE  # stats is the floor below and may not import it from here
