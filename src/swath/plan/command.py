@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from swath.errors import ConfigError
 from swath.plan.canonical import fingerprint_of
+
+DECLARATION_SCHEMA = 1
+"""Version of the JSON of a stored declaration; `swath.experiment.upgrades` reads older ones."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
@@ -237,3 +240,53 @@ class Pipeline:
                 f"{self.id!r} is no id for an experiment.",
                 mend="Use letters, digits and '._-'.",
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pipeline as JSON values, which `from_json` reads back unchanged."""
+        return {
+            "id": self.id,
+            "root": self.root,
+            "commands": [_command_json(command) for command in self.commands],
+            "results": {name: list(ref) for name, ref in self.results.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Pipeline:
+        """Build the pipeline from what `to_json` returned."""
+        return cls(
+            id=data["id"],
+            root=data["root"],
+            commands=tuple(_command_from_json(command) for command in data["commands"]),
+            results={name: Ref(*ref) for name, ref in data["results"].items()},
+        )
+
+
+def _command_json(command: Command) -> dict[str, Any]:
+    units = [
+        {item.name: getattr(unit, item.name) for item in fields(unit)} for unit in command.units
+    ]
+    for unit in units:
+        unit["inputs"] = {name: _input_json(value) for name, value in unit["inputs"].items()}
+    plain = {item.name: getattr(command, item.name) for item in fields(command)}
+    return plain | {"units": units, "resources": asdict(command.resources)}
+
+
+def _input_json(value: Input | Sequence[Input]) -> Any:
+    if isinstance(value, Ref):
+        return {"ref": list(value)}
+    return value if isinstance(value, str) else [_input_json(item) for item in value]
+
+
+def _command_from_json(data: Mapping[str, Any]) -> Command:
+    units = []
+    for unit in data["units"]:
+        inputs = {name: _input_from_json(value) for name, value in unit["inputs"].items()}
+        units.append(Unit(**{**unit, "inputs": inputs}))
+    resources = Resources(**data["resources"])
+    return Command(**{**data, "units": tuple(units), "resources": resources})
+
+
+def _input_from_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Ref(*value["ref"])
+    return value if isinstance(value, str) else tuple(_input_from_json(item) for item in value)

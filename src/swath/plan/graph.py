@@ -10,11 +10,33 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from swath.errors import ConfigError, GraphError
 from swath.plan.canonical import fingerprint_of
 from swath.plan.command import Command, Pipeline, Ref, Unit
 from swath.store import normalise
+
+
+class Read(NamedTuple):
+    """One input of one unit: a source, or an output of another unit.
+
+    Attributes
+    ----------
+    name
+        Of the input.
+    source
+        URI of a file that no unit of the graph produces; empty if one does.
+    producer
+        Index of the unit that produces it; -1 for a source.
+    output
+        Name of the output of the producer.
+    """
+
+    name: str
+    source: str = ""
+    producer: int = -1
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +53,8 @@ class UnitNode:
         Index of the node that it belongs to.
     producers
         Indexes of the units whose outputs it reads, ascending, each once.
-    sources
-        (input name, URI) of what no unit of the graph produces.
-    produced
-        (input name, index of the producer, output name).
+    reads
+        Its inputs in the declared order.
     """
 
     index: int
@@ -42,8 +62,7 @@ class UnitNode:
     unit: Unit
     node: int
     producers: tuple[int, ...]
-    sources: tuple[tuple[str, str], ...]
-    produced: tuple[tuple[str, int, str], ...]
+    reads: tuple[Read, ...]
 
 
 @dataclass(slots=True)
@@ -102,8 +121,7 @@ class _Draft:
     key: str
     unit: Unit
     declared: _Declared
-    sources: list[tuple[str, str]] = field(default_factory=list)
-    produced: list[tuple[str, int, str]] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     producers: list[int] = field(default_factory=list)
 
     @property
@@ -187,12 +205,12 @@ def _connect(drafts: Sequence[_Draft]) -> None:
                         where=draft.title,
                         mend="Add the command whose output it reads to the pipeline.",
                     )
-                draft.produced.append((name, index[value.key], value.output))
+                draft.reads.append(Read(name, "", index[value.key], value.output))
             elif (uri := normalise(value)) in pinned:
-                draft.produced.append((name, *pinned[uri]))
+                draft.reads.append(Read(name, "", *pinned[uri]))
             else:
-                draft.sources.append((name, uri))
-        draft.producers = sorted({producer for _, producer, _ in draft.produced})
+                draft.reads.append(Read(name, uri))
+        draft.producers = sorted({read.producer for read in draft.reads if not read.source})
 
 
 def is_pinned(output: str) -> bool:
@@ -253,7 +271,7 @@ def _cycle_error(drafts: Sequence[_Draft], stuck: set[int]) -> GraphError:
     loop = [*path[path.index(step) :], step][::-1]
     lines = []
     for producer, consumer in zip(loop, loop[1:], strict=False):
-        output = next(out for _, p, out in drafts[consumer].produced if p == producer)
+        output = next(r.output for r in drafts[consumer].reads if r.producer == producer)
         place = drafts[producer].unit.outputs.get(output, output)
         lines.append(f"{drafts[consumer].title} reads {place} of {drafts[producer].title}")
     return GraphError(
@@ -328,8 +346,10 @@ def _assemble(
                 unit=draft.unit,
                 node=node,
                 producers=tuple(sorted(new_index[p] for p in draft.producers)),
-                sources=tuple(draft.sources),
-                produced=tuple((name, new_index[p], output) for name, p, output in draft.produced),
+                reads=tuple(
+                    read if read.source else read._replace(producer=new_index[read.producer])
+                    for read in draft.reads
+                ),
             )
         )
         nodes[node].units.append(new)

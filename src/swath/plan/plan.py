@@ -112,9 +112,7 @@ class Plan:
         """Return the plan as JSON values: nodes with their units, and splits."""
         return {
             "schema": SCHEMA,
-            "experiments": [
-                {"id": p.id, "root": p.root} for p in self.graph.pipelines
-            ],
+            "experiments": [{"id": p.id, "root": p.root} for p in self.graph.pipelines],
             "nodes": [self._node_json(node) for node in self.graph.nodes],
             "splits": [
                 {
@@ -208,9 +206,7 @@ def _cut_nodes(
         n_splits = count_for(splits, work, parallelism) if node.command.splittable else 1
         for number, share in enumerate(cut(work, n_splits)):
             own = tuple(units[i] for i in share)
-            upstream = {
-                split_of[p] for i in own for p in graph.units[i].producers if p in split_of
-            }
+            upstream = {split_of[p] for i in own for p in graph.units[i].producers if p in split_of}
             split = Split(
                 key=f"{node.key}-{number:05d}",
                 node=node.index,

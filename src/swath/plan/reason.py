@@ -63,9 +63,7 @@ class Before:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def changed_values(
-    old: Any, new: Any, name: str = ""
-) -> Iterator[tuple[str, str, str]]:
+def changed_values(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield (dotted name, old, new) for every value that differs between two JSON values.
 
     Examples
@@ -120,7 +118,10 @@ def explain(
         return Reason(Cause.NEVER_RAN)
     if before.version != version:
         return Reason(Cause.VERSION_CHANGED, f"{before.version} -> {version}")
-    changes = [*changed_values(before.params, params), *changed_values(before.unit_params, unit_params)]
+    changes = [
+        *changed_values(before.params, params),
+        *changed_values(before.unit_params, unit_params),
+    ]
     if changes:
         shown = "; ".join(f"{name} {old} -> {new}" for name, old, new in changes[:3])
         more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""

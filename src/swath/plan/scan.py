@@ -120,24 +120,30 @@ def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
         node = graph.nodes[unit.node]
         command = node.command
         identities = {}
-        for name, uri in unit.sources:
-            identity = sources.identity(uri)
+        known: list[list[str]] = []
+        for read in unit.reads:
+            if not read.source:
+                known.append([read.name, found[read.producer].fingerprint, read.output])
+                continue
+            identity = sources.identity(read.source)
             if identity is None:
-                missing.append((unit, name, uri))
-            identities[name, uri] = identity or "missing"
+                missing.append((unit, read.name, read.source))
+            identities[read.name, read.source] = identity or "missing"
+            known.append([read.name, read.source, identity or "missing"])
         fingerprint = fingerprint_of(
             [
                 command.params_key,
                 unit.unit.name,
                 unit.unit.params,
                 sorted(unit.unit.outputs),
-                [[name, uri, identity] for (name, uri), identity in identities.items()],
-                [[name, found[p].fingerprint, output] for name, p, output in unit.produced],
+                known,
             ]
         )
         place = command_folder(command.root, command.kind, command.params_key)
         outputs = {
-            name: normalise(file) if is_pinned(file) else join(place, f"{unit.unit.name}-{fingerprint}", file)
+            name: normalise(file)
+            if is_pinned(file)
+            else join(place, f"{unit.unit.name}-{fingerprint}", file)
             for name, file in unit.unit.outputs.items()
         }
         item = Scanned(fingerprint, outputs, identities)
@@ -201,9 +207,7 @@ def _judge(
         item.state = State.RUN
 
 
-def _before(
-    experiments: Collection[str], kind: str, unit: str, memory: Memory
-) -> Before | None:
+def _before(experiments: Collection[str], kind: str, unit: str, memory: Memory) -> Before | None:
     remembered = (memory(experiment, kind, unit) for experiment in experiments)
     return next((before for before in remembered if before is not None), None)
 
@@ -319,7 +323,9 @@ def _refuse_missing(
             f"{uri} does not exist and no command produces it; it is the {name} of "
             f"{node.command.kind} {unit.unit.name!r}{more} (experiment {node.experiments[0]!r})."
         )
-    shown = "\n".join(lines[:10]) + (f"\n... and {len(lines) - 10} more." if len(lines) > 10 else "")
+    shown = "\n".join(lines[:10]) + (
+        f"\n... and {len(lines) - 10} more." if len(lines) > 10 else ""
+    )
     raise GraphError(shown, mend="Correct the path, or add the command that makes the file.")
 
 

@@ -46,6 +46,10 @@ class LocalStore:
             found = os.stat(uri)
         return Stat(found.st_size, str(found.st_mtime_ns))
 
+    def exists(self, uri: str) -> bool:
+        """Tell whether there is a file under exactly this path."""
+        return Path(uri).is_file()
+
     def read(self, uri: str) -> bytes:
         """Return the whole file."""
         with _mapped(uri):
@@ -116,9 +120,9 @@ class LocalStore:
                         yield entry.path[prefix:], Stat(found.st_size, str(found.st_mtime_ns))
             except FileNotFoundError:
                 continue
-            except OSError as error:
+            except OSError:
                 with _mapped(folder):
-                    raise error
+                    raise
 
     def delete(self, uri: str) -> None:
         """Remove a file or a whole folder."""

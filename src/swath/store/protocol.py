@@ -33,6 +33,10 @@ class Store(Protocol):
         """Return size and version of one object."""
         ...
 
+    def exists(self, uri: str) -> bool:
+        """Tell whether there is an object under exactly this URI."""
+        ...
+
     def read(self, uri: str) -> bytes:
         """Return the whole object."""
         ...

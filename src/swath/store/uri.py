@@ -56,7 +56,8 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
         raise ConfigError(f"{text!r} is not a local path.", mend="Give a path of this machine.")
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)
-    return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111: no resolve
+    # Not Path.resolve(): it would follow links, and a link's name may be the stable one.
+    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100
 
 
 def join(base: str, *parts: str) -> str:

@@ -1,0 +1,183 @@
+"""Arguments of config functions: text from the command line, typed by annotations."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+
+from swath.errors import ConfigError
+
+Arguments = Mapping[str, Sequence[str]]
+"""Name to the texts given for it, in order; several are a list."""
+
+
+def gather(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Collect ``-a KEY VALUE`` pairs."""
+    result: dict[str, list[str]] = {}
+    for name, text in pairs:
+        result.setdefault(name.replace("-", "_"), []).append(text)
+    return result
+
+
+def call(
+    function: Callable[..., Any], arguments: Arguments, *, runner: str, where: str
+) -> tuple[Any, set[str]]:
+    """Call a config function with the arguments that it takes.
+
+    Parameters
+    ----------
+    function
+        Its parameter `runner`, if it has one, is the name of the runner.
+    arguments
+        As gathered from the command line; those it does not take are left out.
+    where
+        File and name of the function, for messages.
+
+    Returns
+    -------
+    result
+        What the function returned.
+    used
+        Names of the arguments that it took.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is missing or has a wrong type; the message shows the signature.
+    """
+    parameters = inspect.signature(function).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = _hints(function)
+    values: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if name in arguments:
+            values[name] = _convert(name, arguments[name], hints.get(name, str), function, where)
+        elif name == "runner":
+            values[name] = runner
+        elif parameter.default is parameter.empty:
+            raise ConfigError(
+                f"the argument {name!r} is missing.",
+                where=where,
+                mend=f"Give it with -a {name} VALUE. The signature is {_shown(function)}.",
+            )
+    if takes_all:
+        values |= {n: t[-1] for n, t in arguments.items() if n not in values}
+    return function(**values), set(values) & set(arguments)
+
+
+def refuse_unused(
+    arguments: Arguments, used: set[str], functions: Mapping[str, Callable[..., Any]]
+) -> None:
+    """Refuse arguments that no function took.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest known name, and the signatures.
+    """
+    for name in arguments:
+        if name in used:
+            continue
+        known = {
+            p for function in functions.values() for p in inspect.signature(function).parameters
+        }
+        close = get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}? " if close else ""
+        shown = "; ".join(f"{where}{_shown(function)}" for where, function in functions.items())
+        raise ConfigError(
+            f"there is no argument {name!r}.", where="-a", mend=f"{hint}The signature is {shown}."
+        )
+
+
+def _shown(function: Callable[..., Any]) -> str:
+    """Return the signature as text, without the quotes that postponed annotations bring."""
+    signature = inspect.signature(function)
+    return str(signature).replace("'", "")
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a name that exists for type checkers only
+        return {}
+
+
+def _convert(
+    name: str, texts: Sequence[str], annotation: Any, function: Callable[..., Any], where: str
+) -> Any:
+    try:
+        return convert(texts, annotation)
+    except ValueError as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        given = ", ".join(map(repr, texts))
+        raise ConfigError(
+            f"the argument {name!r} cannot be {given}: {reason}.",
+            where=where,
+            mend=f"The signature is {_shown(function)}.",
+        ) from None
+
+
+def convert(texts: Sequence[str], annotation: Any) -> Any:
+    """Turn texts into a value of the annotated type.
+
+    Parameters
+    ----------
+    texts
+        One for each time the argument was given. For a list, each may hold several, with commas.
+    annotation
+        ``int``, ``float``, ``bool``, ``str``, ``Path``, ``Literal[...]``, ``list[...]``,
+        ``tuple[..., ...]``, unions of them with None, and whatever pydantic reads from text.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such value, or a single value was given several times.
+
+    Examples
+    --------
+    >>> convert(["1,2", "3"], list[int])
+    [1, 2, 3]
+    >>> convert(["none"], int | None) is None
+    True
+    """
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation in (list, tuple) or origin in (list, tuple, Sequence):
+        items = [part for text in texts for part in text.split(",") if part]
+        kind = inner[0] if inner else str
+        values = [convert([item], kind) for item in items]
+        return tuple(values) if tuple in (annotation, origin) else values
+    if origin in (Union, types.UnionType):
+        return _convert_union(texts, inner)
+    if len(texts) > 1:
+        raise ValueError("it was given more than once")
+    text = texts[0]
+    if annotation in (Any, inspect.Parameter.empty):
+        return text
+    if origin is Literal:
+        for choice in inner:
+            if str(choice) == text:
+                return choice
+        raise ValueError(f"use one of {', '.join(map(str, inner))}")
+    return TypeAdapter(annotation).validate_strings(text)
+
+
+def _convert_union(texts: Sequence[str], choices: Sequence[Any]) -> Any:
+    if type(None) in choices and [text.lower() for text in texts] == ["none"]:
+        return None
+    reasons = []
+    for choice in choices:
+        if choice is type(None):
+            continue
+        try:
+            return convert(texts, choice)
+        except ValueError as error:
+            reasons.append(error)
+    raise reasons[-1]

@@ -1,0 +1,225 @@
+"""The experiment: what a user declares, and the graph that it compiles into.
+
+One Python object, one JSON. Compiling is a pure function of the experiment and the headers of its
+images; it derives every implicit place and writes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from swath.commands import analyze, bundle, chip, evaluate, mosaic, predict, score, train
+from swath.errors import DataError, Problems, SwathError
+from swath.experiment.headers import known_headers
+from swath.grid.grid import Grid
+from swath.learn.tasks import Task
+from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref
+from swath.raster.header import Header
+from swath.raster.layout import image_grid
+from swath.scene import Scene
+from swath.spec import Spec
+from swath.store import normalise
+
+Headers = Mapping[str, "Header | DataError"]
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str) else str(value)
+
+
+class Experiment(Spec):
+    """A model to be learned from scenes, applied to scenes and evaluated."""
+
+    id: str
+    """Name of the experiment, unique below its root; letters, digits and '._-'."""
+
+    root_uri: Annotated[str, BeforeValidator(_text)]
+    """Folder or URI under which everything that the experiment makes is kept."""
+
+    task: Task
+    """What is learned, and how."""
+
+    train_scenes: tuple[Scene, ...]
+    """Scenes with labels that the model learns from."""
+
+    validation_scenes: tuple[Scene, ...]
+    """Scenes with labels that choose the best epoch; they are mapped and evaluated, too."""
+
+    test_scenes: tuple[Scene, ...] = ()
+    """Further scenes to be mapped, and evaluated if they have labels; training never sees them."""
+
+    @field_validator("id")
+    @classmethod
+    def _id_is_a_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+            raise ValueError(
+                f"The id {value!r} cannot name a folder. Use letters, digits and '._-', at most "
+                f"100, and start with a letter or digit."
+            )
+        return value
+
+    @field_validator("root_uri")
+    @classmethod
+    def _absolute_root(cls, value: str) -> str:
+        return normalise(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absolute_sources(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        roles = ("train_scenes", "validation_scenes", "test_scenes")
+        return data | {
+            role: tuple(_absolute(scene) for scene in data[role])
+            for role in roles
+            if isinstance(data.get(role), list | tuple)
+        }
+
+    @model_validator(mode="after")
+    def _scenes_are_fit_for_their_role(self) -> Self:
+        seen: dict[str, str] = {}
+        for role, scenes in (
+            ("train_scenes", self.train_scenes),
+            ("validation_scenes", self.validation_scenes),
+            ("test_scenes", self.test_scenes),
+        ):
+            if not scenes and role != "test_scenes":
+                raise ValueError(f"{role} is empty. Give at least one scene.")
+            for i, scene in enumerate(scenes):
+                if scene.id in seen:
+                    raise ValueError(
+                        f"{role}[{i}] has the id {scene.id!r} of {seen[scene.id]}. Give each "
+                        f"scene its own id."
+                    )
+                seen[scene.id] = f"{role}[{i}]"
+                if scene.labels is None and role != "test_scenes":
+                    raise ValueError(
+                        f"{role}[{i}] ({scene.id!r}) has no labels. Set its `labels`, or move it "
+                        f"to test_scenes."
+                    )
+        return self
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All scenes: training, validation, test."""
+        return self.train_scenes + self.validation_scenes + self.test_scenes
+
+    def compile(self) -> Pipeline:
+        """Return the commands of this experiment; headers that are not known are read.
+
+        Raises
+        ------
+        DataError, Problems
+            If images are missing, unreadable or not on the grids they should be on.
+        """
+        keys = [key for scene in self.scenes for key in scene.image.header_keys()]
+        return compile_experiment(self, known_headers(self.root_uri, keys))
+
+
+def _absolute(value: Any) -> Any:
+    """Make every URI in the declaration of a scene absolute, whatever folder a worker is in."""
+    if isinstance(value, Scene):
+        return Scene.from_json(_absolute(value.to_json()))
+    if isinstance(value, Mapping):
+        return {
+            key: _absolute_uris(item) if key in {"uri", "uris"} else _absolute(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_absolute(item) for item in value]
+    return value
+
+
+def _absolute_uris(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [normalise(item) for item in value]
+    return normalise(value)
+
+
+def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
+    """Derive the commands of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        The declaration.
+    headers
+        Of every image, see `swath.raster.header`.
+
+    Raises
+    ------
+    DataError, Problems
+        If an image has no header, or its files are not on one grid.
+    """
+    task, root = experiment.task, experiment.root_uri
+    grids = _grids(experiment.scenes, headers)
+    labelled = experiment.train_scenes + experiment.validation_scenes
+    mapped = experiment.validation_scenes + experiment.test_scenes
+    scored = tuple(scene for scene in mapped if scene.labels is not None)
+    training = [scene.id for scene in experiment.train_scenes]
+    validation = [scene.id for scene in experiment.validation_scenes]
+
+    analysis = analyze.declare(root, labelled, task.classes, grids)
+    chips = chip.declare(root, labelled, task, grids)
+    trained = train.declare(root, task, chips, analysis, training, validation)
+    predicted = predict.declare(root, mapped, task, grids, trained)
+    maps = mosaic.declare(root, mapped, task, grids, predicted)
+    evaluated = evaluate.declare(root, scored, task.classes, grids, maps)
+    scores = score.declare(root, scored, task.classes, evaluated)
+    bundled = bundle.declare(
+        root,
+        experiment.to_json(),
+        task,
+        experiment.train_scenes,
+        grids,
+        chips=chips,
+        analysis=analysis,
+        train=trained,
+        validation=validation,
+        score=scores,
+    )
+    return Pipeline(
+        id=experiment.id,
+        root=root,
+        commands=(analysis, chips, trained, predicted, maps, evaluated, scores, bundled),
+        declaration={"schema": DECLARATION_SCHEMA, "experiment": experiment.to_json()},
+        results=_results(mapped, scored, maps, evaluated, scores, bundled),
+    )
+
+
+def _results(
+    mapped: Iterable[Scene],
+    scored: Iterable[Scene],
+    maps: Command,
+    evaluated: Command,
+    scores: Command,
+    bundled: Command,
+) -> dict[str, Ref]:
+    results = {
+        "scores.json": scores.ref("scores", "scores"),
+        "scores.csv": scores.ref("scores", "table"),
+        "bundle.zip": bundled.ref("bundle", "bundle"),
+    }
+    results |= {f"{scene.id}.tif": maps.ref(scene.id, "map") for scene in mapped}
+    results |= {f"{scene.id}.png": evaluated.ref(scene.id, "preview") for scene in scored}
+    return results
+
+
+def _grids(scenes: Iterable[Scene], headers: Headers) -> dict[str, Grid]:
+    grids: dict[str, Grid] = {}
+    problems: list[SwathError] = []
+    for scene in scenes:
+        try:
+            grids[scene.id] = image_grid(scene.image, headers)
+        except DataError as error:
+            where = f"scene {scene.id!r}, image {error.where or ''}".rstrip()
+            problems.append(DataError(error.what, where=where, mend=error.mend))
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise Problems(problems)
+    return grids

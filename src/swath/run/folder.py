@@ -1,0 +1,112 @@
+"""The folder of one run: where its plan, assignments, events and logs lie, and who holds it.
+
+Two locks say who is at work. `control` is held by the process that a user started; `alive` is
+inherited by every process of the run. Locks of the kernel vanish with their holders, so a killed
+run never looks as if it were running, and a run whose client was killed is told from one that is
+being followed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from swath.errors import ConfigError
+from swath.run.assignment import Assignment
+from swath.store import LocalStore
+
+
+class RunFolder:
+    """Names and files of one run, below ``<root>/runs/<id>``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.root = path.parent.parent
+        self.events = path / "events"
+        self.logs = path / "logs"
+        self.done = path / "done"
+        self.plan = path / "plan.json"
+
+    @classmethod
+    def create(cls, root: Path) -> RunFolder:
+        """Make the folder of a new run; its id sorts by time."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        folder = cls(root / "runs" / f"{stamp}-{secrets.token_hex(2)}")
+        for path in (folder.path / "commands", folder.events, folder.logs, folder.done):
+            path.mkdir(parents=True)
+        return folder
+
+    @classmethod
+    def find(cls, run: str, root: Path | None) -> RunFolder:
+        """Return the run of this id, or folder, or the latest of `root` for ``"latest"``.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such run.
+        """
+        if (Path(run) / "plan.json").is_file():
+            return cls(Path(run).absolute())
+        found = {folder.id: folder for folder in runs_of(root)} if root is not None else {}
+        if run == "latest" and found:
+            return found[max(found)]
+        if run in found:
+            return found[run]
+        recent = ", ".join(sorted(found, reverse=True)[:3]) or "none"
+        place = f"{root}/runs" if root is not None else "a folder"
+        raise ConfigError(
+            f"there is no run {run!r}; the latest in {place} are: {recent}.",
+            mend="Give the folder of a run, or its id and --root.",
+        )
+
+    def assignment_path(self, key: str) -> Path:
+        """Return where the assignment of a split lies."""
+        return self.path / "commands" / f"{key}.json"
+
+    def read_plan(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        data: dict[str, Any] = json.loads(self.plan.read_bytes())
+        return data
+
+    def write(self, name: str, data: object) -> None:
+        """Write a JSON file of this run, at once."""
+        LocalStore().write(str(self.path / name), json.dumps(data, indent=1).encode())
+
+    def write_assignment(self, assignment: Assignment) -> None:
+        """Write what the worker of one split reads."""
+        self.assignment_path(assignment.key).write_bytes(assignment.to_json())
+
+    def hold(self, name: str, *, inherit: bool) -> int:
+        """Take the lock `name` (``control`` or ``alive``) and return its file descriptor."""
+        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        os.set_inheritable(descriptor, inherit)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
+
+    def is_held(self, name: str) -> bool:
+        """Tell whether any process holds the lock `name`."""
+        try:
+            descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(descriptor)
+
+
+def runs_of(root: Path) -> Iterator[RunFolder]:
+    """Yield the runs of a root, oldest first."""
+    for path in sorted((root / "runs").glob("*/plan.json")):
+        yield RunFolder(path.parent)

@@ -1,0 +1,67 @@
+"""Processes of runs on this machine: whose are still there, and how they are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+from swath.errors import DeclarationError
+from swath.plan.command import Pipeline
+from swath.run.folder import RunFolder, runs_of
+from swath.store import local_path
+
+GROUP = "group"
+"""File in the folder of a run with the number of the process group of its workers."""
+
+
+def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> list[str]:
+    """End what a killed client left running, and refuse to run an experiment twice at once.
+
+    Returns
+    -------
+    list of str
+        Ids of the runs whose left-over processes were ended.
+
+    Raises
+    ------
+    DeclarationError
+        If somebody is running one of these experiments now.
+    """
+    ended = []
+    ids = {pipeline.id for pipeline in pipelines}
+    for root in dict.fromkeys(local_path(pipeline.root) for pipeline in pipelines):
+        for folder in runs_of(root):
+            if not folder.is_held("alive"):
+                continue
+            if folder.is_held("control"):
+                same = ids & {item["id"] for item in folder.read_plan()["experiments"]}
+                if same:
+                    raise DeclarationError(
+                        f"experiment {min(same)!r} is being run now, by run {folder.id}.",
+                        where=str(root),
+                        mend=f"Wait for it, or stop it with: swath cancel {folder.path}",
+                    )
+            else:
+                end_processes(folder)
+                ended.append(folder.id)
+    return ended
+
+
+def end_processes(folder: RunFolder, *, patience_s: float = 5.0) -> None:
+    """Stop the processes of a run: politely, then for good; returns when they are gone."""
+    try:
+        group = int((folder.path / GROUP).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + patience_s
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        while time.monotonic() < end:
+            if not folder.is_held("alive"):
+                return
+            time.sleep(0.02)

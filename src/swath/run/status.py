@@ -1,0 +1,131 @@
+"""The status of a run, told from its folder: plan, events, done files and locks."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+from swath.run.events import Event, EventReader
+from swath.run.folder import RunFolder
+
+
+class SplitState(enum.StrEnum):
+    """What has become of a split."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class SplitStatus:
+    """One split.
+
+    Attributes
+    ----------
+    key, kind
+        Of the split.
+    state
+        What has become of it.
+    n_units, n_done
+        Units in all, and finished ones.
+    started, ended
+        Seconds since 1970, UTC; None if not yet.
+    progress
+        (unit, done, total) last told.
+    numbers
+        What was last told beside the progress.
+    error
+        The first failure, in one line.
+    failures
+        (unit, error, traceback) of each failed unit.
+    memory
+        Largest resident memory, in bytes.
+    """
+
+    key: str
+    kind: str
+    state: SplitState = SplitState.WAITING
+    n_units: int = 0
+    n_done: int = 0
+    started: float | None = None
+    ended: float | None = None
+    progress: tuple[str, float, float] | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    memory: int = 0
+
+    def take(self, event: Event) -> None:
+        """Follow one event."""
+        data = event.data
+        match event.what:
+            case "started":  # a retry starts from what was skipped
+                self.state, self.started, self.ended = SplitState.RUNNING, event.time, None
+                self.n_done, self.error, self.failures = 0, "", []
+            case "progress":
+                self.progress = (data["unit"], data["done"], data["total"])
+                self.numbers = data["numbers"]
+            case "unit_done":
+                self.n_done += 1
+                self.memory = max(self.memory, data["memory"])
+            case "unit_skipped":
+                self.n_done += 1
+            case "unit_failed":
+                self.failures.append((data["unit"], data["error"], data["traceback"]))
+            case "done":
+                self.state, self.ended = SplitState.DONE, event.time
+            case "failed":
+                self.state, self.ended = SplitState.FAILED, event.time
+                self.error = self.failures[0][1] if self.failures else data["error"]
+            case "interrupted":
+                self.state, self.ended = SplitState.STOPPED, event.time
+
+
+class RunStatus:
+    """The status of all splits of a run; `update` reads what is new."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        plan = folder.read_plan()
+        kinds = {node["key"]: node["kind"] for node in plan["nodes"]}
+        self.experiments = [item["id"] for item in plan["experiments"]]
+        self.splits = {
+            split["key"]: SplitStatus(
+                split["key"], kinds[split["node"]], n_units=len(split["units"])
+            )
+            for split in plan["splits"]
+        }
+        self._reader = EventReader(folder.events)
+        self.is_alive = False
+
+    def update(self) -> None:
+        """Read new events, and whether anybody is still at work."""
+        self.is_alive = self.folder.is_held("alive") or self.folder.is_held("control")
+        for event in self._reader.new():
+            if event.split in self.splits:
+                self.splits[event.split].take(event)
+        if not self.is_alive:
+            for split in self.splits.values():
+                if split.state is SplitState.RUNNING:
+                    split.state = SplitState.STOPPED
+
+    @property
+    def summary(self) -> str:
+        """One word for the run: running, done, failed or stopped."""
+        if self.is_alive:
+            return "running"
+        states = {split.state for split in self.splits.values()}
+        if states <= {SplitState.DONE}:
+            return "done"
+        return "failed" if SplitState.FAILED in states else "stopped"
+
+    def counts(self) -> dict[str, Counter[SplitState]]:
+        """Count splits by kind and state, kinds in the order of the plan."""
+        result: dict[str, Counter[SplitState]] = {}
+        for split in self.splits.values():
+            result.setdefault(split.kind, Counter())[split.state] += 1
+        return result
