@@ -153,7 +153,7 @@ class Grid:
         if self.shape != other.shape:
             ours, theirs = (f"{g.height} x {g.width} px" for g in (self, other))
             return f"{ours} against {theirs} (rows x columns)"
-        row, col = self.map_to_pixel(*other.pixel_to_map(0, 0))
+        row, col = (abs(v) for v in self.map_to_pixel(*other.pixel_to_map(0, 0)))
         ours, theirs = (f"({g.transform[2]:.10g}, {g.transform[5]:.10g})" for g in (self, other))
         return (
             f"upper left corner {ours} against {theirs}, {row:.4g} rows and {col:.4g} columns apart"

@@ -29,7 +29,7 @@ from rasterio.windows import Window as RasterioWindow
 from swath.errors import StoreError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.raster.gdal import block_row_bytes, gdal_env, release_cache, reserve_cache
+from swath.raster.gdal import block_rows_bytes, gdal_env, release_cache, reserve_cache
 from swath.raster.spec import ResamplingName
 
 Blocks = Iterable[tuple[Window, npt.NDArray[Any]]]
@@ -174,8 +174,8 @@ def _assembled(
 ) -> Iterator[Path]:
     """Lay blocks into a temporary file, give it away for a copy, and remove it."""
     temporary = Path(path).with_name(f".{Path(path).name}.assembling.tif")
-    itemsize = content.dtype.itemsize
-    n_bytes = block_row_bytes(grid.width, (COG_BLOCK, COG_BLOCK), content.n_bands, itemsize)
+    value_bytes = content.n_bands * content.dtype.itemsize
+    n_bytes = block_rows_bytes(grid.width, (COG_BLOCK, COG_BLOCK), value_bytes)
     ticket = reserve_cache(n_bytes)
     try:
         with gdal_env():

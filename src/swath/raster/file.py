@@ -21,7 +21,7 @@ from rasterio.windows import Window as RasterioWindow
 from swath.errors import DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.raster.gdal import block_row_bytes, open_dataset, read_failure
+from swath.raster.gdal import open_dataset, read_failure
 from swath.raster.spec import Raster
 from swath.raster.transforms import Valid, Values
 from swath.raster.warp import bands_only_vrt, check_georeferenced, warped_vrt
@@ -60,13 +60,6 @@ class RasterFile:
         self._dataset = dataset
         if raster.warp is not None:
             self._warp(raster, read, grid)
-        self.block_shape: tuple[int, int] = self._dataset.block_shapes[0]
-
-    @property
-    def block_row_bytes(self) -> int:
-        """Bytes of block cache with which no block is decoded twice."""
-        dataset = self._dataset
-        return block_row_bytes(dataset.width, self.block_shape, dataset.count, self.dtype.itemsize)
 
     def read(self, window: Window) -> tuple[Values, Valid]:
         """Read a window that lies within the file.

@@ -91,11 +91,14 @@ def release_cache(ticket: int) -> None:
         _reserved.pop(ticket, None)
 
 
-def block_row_bytes(width: int, block_shape: tuple[int, int], n_bands: int, itemsize: int) -> int:
-    """Return the cache in bytes that keeps two rows of blocks.
+def block_rows_bytes(
+    width: int, block_shape: tuple[int, int], value_bytes: int, n_rows: int = 0
+) -> int:
+    """Return the cache in bytes with which no block is decoded twice.
 
-    Windows are read from top to bottom. Two neighbours share at most one row of blocks; a second
-    one is being decoded meanwhile. With less cache the shared blocks would be decoded twice.
+    Strips of full width, read from top to bottom, share at most one row of blocks; a second one is
+    being decoded meanwhile. Windows side by side, read row by row, share more: all rows of blocks
+    that one of them touches must stay until the next row of windows.
 
     Parameters
     ----------
@@ -103,14 +106,15 @@ def block_row_bytes(width: int, block_shape: tuple[int, int], n_bands: int, item
         Width of the image, in pixels.
     block_shape
         `(height, width)` of a block, in pixels.
-    n_bands
-        Bands of the file, read or not: pixel-interleaved blocks hold all of them.
-    itemsize
-        Bytes per value.
+    value_bytes
+        Bytes per pixel in all bands of the file, read or not: interleaved blocks hold all of them.
+    n_rows
+        Height of windows that are read side by side, in pixels; 0 for strips of full width.
     """
     block_height, block_width = block_shape
-    n_blocks = -(-width // block_width) + 1
-    return 2 * n_blocks * block_height * block_width * n_bands * itemsize
+    n_across = -(-width // block_width) + 1
+    n_down = -(-n_rows // block_height) + 2
+    return n_across * n_down * block_height * block_width * value_bytes
 
 
 def open_dataset(uri: str, *, where: str | None = None) -> Any:

@@ -20,7 +20,7 @@ from swath.errors import DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
 from swath.raster.file import RasterFile
-from swath.raster.gdal import gdal_env, release_cache, reserve_cache
+from swath.raster.gdal import block_rows_bytes, gdal_env, release_cache, reserve_cache
 from swath.raster.header import Header, read_header
 from swath.raster.layout import Layout, image_layouts, raster_bands, rasters_of
 from swath.raster.spec import Raster, Stack
@@ -51,10 +51,8 @@ class RasterReader:
     ----------
     spec
         The image.
-    n_threads
-        Threads that decode the blocks of one read.
-    headers
-        Headers by `spec.header_keys()`, if they are known; else they are read now.
+    n_threads, cache_rows, headers
+        As for `open_raster`.
 
     Attributes
     ----------
@@ -73,6 +71,7 @@ class RasterReader:
         spec: Raster | Stack,
         *,
         n_threads: int = 1,
+        cache_rows: int = 0,
         headers: Mapping[str, Header | DataError] | None = None,
     ) -> None:
         self.spec = spec
@@ -87,7 +86,7 @@ class RasterReader:
         self.n_bands = sum(mosaic.n_bands for mosaic in self._mosaics)
         self.dtype: np.dtype[Any] = np.result_type(*(mosaic.dtype for mosaic in self._mosaics))
         self.block_shape = self._mosaics[0].block_shape
-        self._ticket = reserve_cache(sum(mosaic.cache_bytes for mosaic in self._mosaics))
+        self._ticket = reserve_cache(sum(each.cache_bytes(cache_rows) for each in self._mosaics))
 
     def read(self, window: Window) -> Pixels:
         """Read a window, which may reach past the image; pixels outside are not valid.
@@ -140,6 +139,7 @@ def open_raster(
     spec: Raster | Stack,
     *,
     n_threads: int = 1,
+    cache_rows: int = 0,
     headers: Mapping[str, Header | DataError] | None = None,
 ) -> RasterReader:
     """Open an image for reading.
@@ -151,6 +151,9 @@ def open_raster(
     n_threads
         Threads that decode the compressed blocks of one read. 1 where several workers share the
         machine; more where one process has it for itself and reads large windows.
+    cache_rows
+        Height in pixels of windows that will be read side by side, row by row; room is then made in
+        the block cache so that these, too, decode every block once. 0 for strips of full width.
     headers
         Headers by `spec.header_keys()`, if they are known; else they are read now.
 
@@ -165,7 +168,7 @@ def open_raster(
     >>> with open_raster(Raster(uris="scene.tif")) as reader:  # doctest: +SKIP
     ...     values, valid = reader.read(Window(0, 0, 256, reader.grid.width))
     """
-    return RasterReader(spec, n_threads=n_threads, headers=headers)
+    return RasterReader(spec, n_threads=n_threads, cache_rows=cache_rows, headers=headers)
 
 
 class _Mosaic:
@@ -184,16 +187,20 @@ class _Mosaic:
         self._open: OrderedDict[int, RasterFile] = OrderedDict()
         self.n_bands = len(bands)
         found = [h for key in raster.header_keys() if isinstance(h := headers[key], Header)]
+        self._headers = found
         self._raw_dtype: np.dtype[Any] = np.result_type(
             *(header.dtypes[band] for header in found for band in bands)
         )
         self.dtype = transformed_dtype(self._raw_dtype, raster.transforms)
         self.block_shape = found[0].block_shape
-        self.cache_bytes = max(_cache_bytes(header, layout.grid) for header in found)
 
     def read(self, window: Window) -> tuple[Values, Valid]:
         values, valid = self._read_raw(window)
         return transform_values(values, valid, self._raster.transforms, self._raster.uris[0])
+
+    def cache_bytes(self, n_rows: int) -> int:
+        grid = self._layout.grid
+        return max(_cache_bytes(header, grid, n_rows) for header in self._headers)
 
     def close(self) -> None:
         while self._open:
@@ -238,8 +245,6 @@ class _Mosaic:
         return self._open[index]
 
 
-def _cache_bytes(header: Header, grid: Grid) -> int:
-    from swath.raster.gdal import block_row_bytes
-
-    itemsize = max(np.dtype(dtype).itemsize for dtype in header.dtypes)
-    return block_row_bytes(grid.width, header.block_shape, header.n_bands, itemsize)
+def _cache_bytes(header: Header, grid: Grid, n_rows: int) -> int:
+    value_bytes = sum(np.dtype(dtype).itemsize for dtype in header.dtypes)
+    return block_rows_bytes(grid.width, header.block_shape, value_bytes, n_rows)
