@@ -43,8 +43,8 @@ def _node(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     lines = []
     if old["version"] != new["version"]:
         lines.append(f"version {old['version']} -> {new['version']}")
-    for name, before, after in changed_values(old["params"], new["params"]):
-        lines.append(f"{name} {before} -> {after}")
+    for name, was, now in changed_values(old["params"], new["params"]):
+        lines.append(f"{name} {was} -> {now}")
     old_units = {unit["name"]: unit for unit in old["units"]}
     new_units = {unit["name"]: unit for unit in new["units"]}
     lines += [f"unit {name} removed" for name in old_units if name not in new_units]

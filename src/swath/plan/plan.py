@@ -14,7 +14,8 @@ from typing import Any
 from swath.plan.command import Pipeline
 from swath.plan.graph import Graph, Node, build_graph
 from swath.plan.reason import Before
-from swath.plan.scan import Memory, Scanned, State, Wish, no_memory, scan
+from swath.plan.scan import Memory, Scanned, State, no_memory, scan
+from swath.plan.select import Selection, resolve
 from swath.plan.split import Splits, count_for, cut
 
 SCHEMA = 1
@@ -163,7 +164,7 @@ class Plan:
 def make_plan(
     pipelines: Sequence[Pipeline],
     *,
-    wish: Wish | None = None,
+    selection: Selection | None = None,
     splits: Splits = 1,
     parallelism: int = 1,
     memory: Memory = no_memory,
@@ -174,7 +175,7 @@ def make_plan(
     ----------
     pipelines
         What the experiments compiled into.
-    wish
+    selection
         What to run; None: everything that is not up to date.
     splits
         Into how many splits to cut each command.
@@ -189,7 +190,7 @@ def make_plan(
         For whatever is wrong with the graph; nothing has been written then.
     """
     graph = build_graph(pipelines)
-    scanned = scan(graph, wish or Wish(), memory)
+    scanned = scan(graph, resolve(selection or Selection(), graph), memory)
     return Plan(graph, tuple(scanned), _cut_nodes(graph, scanned, splits, parallelism))
 
 

@@ -10,11 +10,10 @@ import enum
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swath.errors import GraphError, NotFoundError
 from swath.plan.canonical import fingerprint_of
-from swath.plan.command import Command
 from swath.plan.graph import Graph, UnitNode, is_pinned
 from swath.plan.reason import Before, Cause, Reason, explain
 from swath.plan.record import (
@@ -24,6 +23,7 @@ from swath.plan.record import (
     command_folder,
     read_parts,
 )
+from swath.plan.select import Wish
 from swath.store import Stat, join, normalise, open_store
 
 SMALL_BYTES = 8192
@@ -63,35 +63,6 @@ class Scanned:
     record: Record | None = None
     state: State = State.DONE
     reason: Reason | None = None
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asked to be run.
-
-    Attributes
-    ----------
-    phases
-        Kinds or phases to run; None: all.
-    rerun
-        Kinds or phases to run though they are up to date.
-    scenes
-        Scenes to run; units that belong to no single scene always count. None: all.
-    """
-
-    phases: Collection[str] | None = None
-    rerun: Collection[str] = field(default_factory=frozenset)
-    scenes: Collection[str] | None = None
-
-    def covers(self, command: Command, unit: UnitNode) -> bool:
-        """Tell whether a unit was selected."""
-        if self.phases is not None and not {command.kind, command.phase} & set(self.phases):
-            return False
-        return self.scenes is None or unit.unit.scene is None or unit.unit.scene in self.scenes
-
-    def forces(self, command: Command) -> bool:
-        """Tell whether a command is to run in any case."""
-        return bool({command.kind, command.phase} & set(self.rerun))
 
 
 Memory = Callable[[str, str, str], Before | None]
@@ -179,7 +150,7 @@ def _judge(
         None,
     )
     item.record = record if defect is None else None
-    if wish.forces(command) and wish.covers(command, unit):
+    if wish.forces(unit):
         item.reason = Reason(Cause.FORCED)
     elif defect is not None and record is not None:
         item.reason = defect
@@ -199,7 +170,7 @@ def _judge(
         )
     if item.reason is None:
         item.state = State.DONE
-    elif not wish.covers(command, unit):
+    elif not wish.covers(unit):
         item.state = State.LEFT_OUT
     elif any(found[p].state in {State.LEFT_OUT, State.BLOCKED} for p in unit.producers):
         item.state = State.BLOCKED

@@ -1,0 +1,186 @@
+"""Plan and run experiments: what the command line does, for use from Python.
+
+>>> import swath
+>>> plan = swath.plan([experiment])  # doctest: +SKIP
+>>> result = swath.run([experiment], "local")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swath.errors import Problems, SwathError
+from swath.experiment.config import Declared
+from swath.experiment.experiment import Experiment
+from swath.plan.command import Pipeline
+from swath.plan.plan import Plan, make_plan
+from swath.plan.select import Selection
+from swath.plan.split import Splits, parse_splits
+from swath.run.events import Emit, ignore
+from swath.run.folder import RunFolder
+from swath.run.prepare import last_plans, write_results, write_run
+from swath.run.processes import settle_with_earlier_runs
+from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
+from swath.run.runner import Outcome, RunContext, make_runner
+from swath.settings import Settings, load_settings
+
+Started = Callable[[RunFolder], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, and where its results are.
+
+    Attributes
+    ----------
+    plan
+        What was planned.
+    outcome
+        How the splits ended.
+    folder
+        The run's folder; None if there was nothing to run.
+    results
+        Experiment id to name of the result to its path, of those that exist.
+    ended_runs
+        Ids of earlier runs whose left-over processes were ended first.
+    """
+
+    plan: Plan
+    outcome: Outcome
+    folder: RunFolder | None
+    results: dict[str, dict[str, Path]] = field(default_factory=dict)
+    ended_runs: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """True if everything that was planned is done."""
+        return not self.outcome.failed and not self.outcome.waiting
+
+
+def compile_all(declared: Sequence[Declared]) -> list[Pipeline]:
+    """Compile experiments; what is wrong with several of them is told at once."""
+    pipelines: list[Pipeline] = []
+    errors: list[SwathError] = []
+    for item in declared:
+        try:
+            pipelines.append(item.compile() if isinstance(item, Experiment) else item)
+        except Problems as problems:
+            errors += problems.errors
+        except SwathError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else Problems(errors)
+    return pipelines
+
+
+def plan(
+    declared: Sequence[Declared],
+    *,
+    runner: str = "local",
+    selection: Selection | None = None,
+    splits: Splits | None = None,
+    settings: Settings | None = None,
+) -> Plan:
+    """Find out what must run, in which splits, and why; nothing is run or written.
+
+    Parameters
+    ----------
+    declared
+        Experiments or pipelines; what they share is planned once.
+    runner
+        Name of the runner that would run it.
+    selection
+        Which commands and scenes; default: all that is not up to date.
+    splits
+        Into how many splits to cut each command; default: the setting ``run.splits``.
+    settings
+        Default: of this user, see `swath.settings`.
+
+    Raises
+    ------
+    DeclarationError
+        For whatever is wrong with the declarations or the graph.
+    """
+    settings = settings or load_settings()
+    pipelines = compile_all(declared)
+    return make_plan(
+        pipelines,
+        selection=selection,
+        splits=parse_splits(settings.text("run.splits")) if splits is None else splits,
+        parallelism=make_runner(runner, settings).abilities.parallelism,
+        memory=last_plans(pipelines),
+    )
+
+
+def run(
+    declared: Sequence[Declared],
+    runner: str = "local",
+    *,
+    selection: Selection | None = None,
+    splits: Splits | None = None,
+    settings: Settings | None = None,
+    keep_going: bool = False,
+    emit: Emit = ignore,
+) -> RunResult:
+    """Plan and run.
+
+    Parameters
+    ----------
+    declared, runner, selection, splits, settings
+        See `plan`.
+    keep_going
+        True to finish what does not depend on a failure.
+    emit
+        Is called with every event as it comes.
+
+    Raises
+    ------
+    DeclarationError
+        Before anything runs.
+    InterruptedRunError
+        If the user interrupted; what was finished stays finished.
+    """
+    settings = settings or load_settings()
+    made = plan(declared, runner=runner, selection=selection, splits=splits, settings=settings)
+    return execute(made, runner, settings=settings, keep_going=keep_going, emit=emit)
+
+
+def execute(
+    made: Plan,
+    runner: str,
+    *,
+    settings: Settings,
+    keep_going: bool = False,
+    emit: Emit = ignore,
+    started: Started = lambda folder: None,
+) -> RunResult:
+    """Carry out a plan.
+
+    Parameters
+    ----------
+    made
+        The plan.
+    runner, settings, keep_going, emit
+        See `run`.
+    started
+        Is called with the folder of the run before its first split starts.
+    """
+    pipelines = made.graph.pipelines
+    if made.is_empty:
+        return RunResult(made, Outcome((), (), ()), None, write_results(made))
+    backend = make_runner(runner, settings)
+    refuse_local(made, backend.abilities, runner)
+    refuse_unwritable(pipelines)
+    refuse_full_disk(made)
+    ended = settle_with_earlier_runs(pipelines)
+    folder = write_run(made, settings=settings, keep_going=keep_going, abilities=backend.abilities)
+    control = folder.hold("control", inherit=False)
+    try:
+        started(folder)
+        outcome = backend.run(RunContext(folder, made, settings, keep_going, emit))
+    finally:
+        os.close(control)
+    return RunResult(made, outcome, folder, write_results(made), tuple(ended))
