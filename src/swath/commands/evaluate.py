@@ -28,6 +28,7 @@ def declare(
     mosaic: Command,
     *,
     preview_px: int = PREVIEW_PX,
+    preview_bands: tuple[int, int, int] = (0, 1, 2),
 ) -> Command:
     """Declare one unit per scene, named by its id, with the outputs ``counts`` and ``preview``.
 
@@ -45,6 +46,8 @@ def declare(
         What `swath.commands.mosaic.declare` returned.
     preview_px
         Longest edge of one panel of the preview, in pixels.
+    preview_bands
+        Bands shown as red, green and blue, from 0.
 
     Raises
     ------
@@ -77,7 +80,11 @@ def declare(
         "swath.commands.evaluate:run",
         root,
         units,
-        params={"classes": classes.to_json(), "preview_px": preview_px},
+        params={
+            "classes": classes.to_json(),
+            "preview_px": preview_px,
+            "preview_bands": list(preview_bands),
+        },
     )
 
 
@@ -92,5 +99,10 @@ def run(work: Work) -> None:
     counted = count_scene(scene, classes, prediction, progress=work.progress)
     counted.write(work.output("counts"))
     write_preview(
-        work.output("preview"), scene, classes, prediction, panel_px=work.params["preview_px"]
+        work.output("preview"),
+        scene,
+        classes,
+        prediction,
+        panel_px=work.params["preview_px"],
+        bands=work.params["preview_bands"],
     )

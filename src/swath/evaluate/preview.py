@@ -24,14 +24,21 @@ from swath.scene.spec import IGNORE, ClassConfig, Scene
 STRETCH = (2.0, 98.0)  # percentiles that become black and white
 BACKGROUND = (255, 255, 255)
 INK = (40, 40, 40)
-NOTHING = (225, 225, 225)  # no data, no label
+NOTHING = (225, 225, 225)
+UNKNOWN = "no label or data"
 GAP = 12
 FONT_PX = 15
 LARGEST_STRIP = 2**22  # pixels
 
 
 def write_preview(
-    path: Path, scene: Scene, classes: ClassConfig, prediction: Path | str, *, panel_px: int
+    path: Path,
+    scene: Scene,
+    classes: ClassConfig,
+    prediction: Path | str,
+    *,
+    panel_px: int,
+    bands: Sequence[int] = (0, 1, 2),
 ) -> None:
     """Draw image, truth and prediction of a scene side by side, as PNG.
 
@@ -47,17 +54,20 @@ def write_preview(
         Map of class ids on the grid of the scene.
     panel_px
         Longest edge of a panel in pixels; smaller scenes are drawn larger by a whole factor.
+    bands
+        Bands shown as red, green and blue, of those that the scene's image has, from 0.
 
     Notes
     -----
-    The first three bands are shown as red, green and blue, stretched from the 2nd to the 98th
-    percentile each; an image with fewer bands is grey. Grey areas have no data or no label.
+    Bands are stretched from the 2nd to the 98th percentile each; an image without one of `bands`
+    is shown by its first band in grey. Plain grey areas have no data or no label.
     """
     colours = _palette(classes)
     with (
         open_scene(scene, classes) as reader,
         open_raster(Raster(uris=(str(prediction),))) as map_reader,
     ):
+        shown = list(bands) if max(bands) < reader.n_bands else [0]
         rows = _sampled(reader.grid.height, panel_px, reader.grid.shape)
         cols = _sampled(reader.grid.width, panel_px, reader.grid.shape)
         values: list[NDArray[Any]] = []
@@ -67,7 +77,7 @@ def write_preview(
         for window, picked in _strips(rows, reader.grid.width, reader.block_shape[0]):
             pixels = reader.read(window)
             at = np.ix_(picked, cols)
-            values.append(pixels.values[:3, picked][..., cols])
+            values.append(pixels.values[shown][:, picked][..., cols])
             valid.append(pixels.valid[at])
             truth.append(reader.labels(window)[at])
             predicted.append(class_ids(map_reader, window)[at])
@@ -106,7 +116,7 @@ def compose(
     font = ImageFont.load_default(FONT_PX)
     height, width = panels[0].shape[:2]
     total = len(panels) * width + (len(panels) + 1) * GAP
-    entries = _legend_places([*classes.names, "no data"], total, font)
+    entries = _legend_places([*classes.names, UNKNOWN], total, font)
     top = GAP + FONT_PX + GAP // 2
     line = FONT_PX + GAP // 2
     bottom = top + height + GAP + (entries[-1][1] + 1) * line + GAP
@@ -117,9 +127,7 @@ def compose(
         draw.text((left, GAP), _fitted(title, width, font), fill=INK, font=font, anchor="lt")
         sheet.paste(Image.fromarray(panel), (left, top))
     swatches = [*colours[: classes.n_classes], colours[IGNORE]]
-    for (left, row), name, colour in zip(
-        entries, [*classes.names, "no data"], swatches, strict=True
-    ):
+    for (left, row), name, colour in zip(entries, [*classes.names, UNKNOWN], swatches, strict=True):
         y = top + height + GAP + row * line
         box = (left, y, left + FONT_PX, y + FONT_PX)
         draw.rectangle(box, fill=tuple(int(part) for part in colour), outline=INK)

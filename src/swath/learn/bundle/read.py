@@ -23,11 +23,10 @@ from swath.grid.window import Window, tiles
 from swath.learn.analysis import analyze_scene, normalisation_of
 from swath.learn.bundle.members import extract_zip
 from swath.learn.bundle.onnx_export import INPUT, OUTPUT
-from swath.learn.bundle.write import SCHEMA, torch_probabilities
+from swath.learn.bundle.write import SCHEMA
 from swath.learn.description import ModelDescription
-from swath.learn.semantic_segmentation.prediction import Predictor
 from swath.learn.spec import PredictOptions
-from swath.learn.tasks import Task, task_from_json
+from swath.learn.tasks import Task, task_from_json, task_room
 from swath.raster.cog import write_cog
 from swath.raster.reader import RasterReader, open_raster
 from swath.raster.spec import Raster, Stack
@@ -147,7 +146,8 @@ def check_bundle(path: Path | str) -> BundleReport:
         image = np.load(bundle.folder / "golden/image.npy", allow_pickle=False)
         valid = np.load(bundle.folder / "golden/valid.npy", allow_pickle=False)
         expected = np.load(bundle.folder / "golden/expected.npy", allow_pickle=False)
-        found = [torch_probabilities(bundle.model, bundle.description, image, valid)]
+        room = task_room(bundle.task.kind)
+        found = [room.chip_output(bundle.model, bundle.description, image, valid)]
         if importlib.util.find_spec("onnxruntime") is not None:
             normalised = bundle.description.normalisation.apply(image, valid)
             found.append(_onnx_probabilities(bundle.folder / "model.onnx", normalised))
@@ -222,7 +222,7 @@ def predict_image(
         scene = Scene(id="image", image=image)
         analysis = analyze_scene(scene, classes, max_pixels=STATS_PIXELS)
         description = replace(description, normalisation=normalisation_of(analysis.bands))
-    predictor = Predictor(
+    predictor = task_room(bundle.task.kind).Predictor(
         bundle.model,
         description,
         options.replace(scores=False, window=options.window or bundle.task.window),
@@ -245,7 +245,7 @@ def predict_image(
 
 
 def _predicted_blocks(
-    predictor: Predictor, reader: RasterReader, block_size: int, progress: Progress | None
+    predictor: Any, reader: RasterReader, block_size: int, progress: Progress | None
 ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
     done = 0
     for block in tiles(reader.grid.shape, block_size):

@@ -17,7 +17,7 @@ import pyproj
 from swath.grid.grid import Grid
 from swath.learn.bundle.onnx_export import INPUT, OUTPUT
 from swath.learn.description import ModelDescription
-from swath.learn.semantic_segmentation.spec import SemanticSegmentation
+from swath.learn.tasks import Task
 
 MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 TASKS = {"semantic_segmentation": "semantic-segmentation"}
@@ -37,7 +37,7 @@ _ASSETS = (
 
 def stac_item(
     name: str,
-    task: SemanticSegmentation,
+    task: Task,
     description: ModelDescription,
     grids: Sequence[Grid],
     *,
@@ -138,7 +138,7 @@ def _input(description: ModelDescription) -> dict[str, Any]:
     }
 
 
-def _output(task: SemanticSegmentation, description: ModelDescription) -> dict[str, Any]:
+def _output(task: Task, description: ModelDescription) -> dict[str, Any]:
     size, classes = description.chip_size, task.classes
     return {
         "name": OUTPUT,

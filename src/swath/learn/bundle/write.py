@@ -25,9 +25,7 @@ from swath.learn.bundle.members import write_zip
 from swath.learn.bundle.onnx_export import export_onnx
 from swath.learn.bundle.stac import stac_item
 from swath.learn.description import ModelDescription
-from swath.learn.semantic_segmentation.forward import ForwardPool
-from swath.learn.semantic_segmentation.model import build_model, load_weights
-from swath.learn.semantic_segmentation.spec import SemanticSegmentation
+from swath.learn.tasks import Task, task_room
 
 SCHEMA = 1
 
@@ -60,7 +58,7 @@ class BundleSources:
 def write_bundle(
     path: Path,
     sources: BundleSources,
-    task: SemanticSegmentation,
+    task: Task,
     *,
     experiment: Mapping[str, Any],
     grids: Sequence[Grid],
@@ -86,9 +84,8 @@ def write_bundle(
         If there is no chip to prove the model by.
     """
     description = ModelDescription.read(sources.description)
-    spec = task.model.replace(weights=None)
-    network = build_model(spec, description.n_bands, task.classes.n_classes)
-    load_weights(network, sources.model)
+    room = task_room(task.kind)
+    network = room.load_model(sources.model, description)
     n_parameters = sum(each.numel() for each in network.parameters())
     name = str(experiment.get("id", "model"))
     item = stac_item(name, task, description, grids, n_parameters=n_parameters)
@@ -116,7 +113,7 @@ def write_bundle(
         image, valid = golden_chip(sources.images, sources.valid)
         np.save(folder / "golden/image.npy", image)
         np.save(folder / "golden/valid.npy", valid)
-        expected = torch_probabilities(sources.model, description, image, valid)
+        expected = room.chip_output(sources.model, description, image, valid)
         np.save(folder / "golden/expected.npy", expected)
         export_onnx(network, description.n_bands, description.chip_size, folder / "model.onnx")
         files = [file for file in folder.rglob("*") if file.is_file()]
@@ -138,22 +135,6 @@ def golden_chip(
         where="bundle",
         mend="Look at the area and the labels of the validation scenes.",
     )
-
-
-def torch_probabilities(
-    model: Path,
-    description: ModelDescription,
-    image: NDArray[np.generic],
-    valid: NDArray[np.bool_],
-) -> NDArray[np.float32]:
-    """Return the class probabilities of one chip, ``(class, y, x)`` float32, computed on CPU."""
-    pool = ForwardPool(model, description, "float32", {"device": "cpu", "threads": 1})
-    try:
-        normalised = description.normalisation.apply(image, valid)
-        result: NDArray[np.float32] = pool.probabilities(normalised[np.newaxis])[0]
-        return result
-    finally:
-        pool.close()
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from swath.learn.description import ModelDescription
 from swath.learn.device import device_of, threads_of
@@ -34,6 +35,14 @@ class HasImages(Protocol):
 
 
 B = TypeVar("B", bound=HasImages)
+
+
+def load_model(model: Path, description: ModelDescription) -> nn.Module:
+    """Build the network of a training on CPU, filled with its weights, ready to predict."""
+    spec = SegmentationModel.from_json(description.model).replace(weights=None)
+    network = build_model(spec, description.n_bands, len(description.classes["names"]))
+    load_weights(network, model)
+    return network.eval()
 
 
 class ForwardPool:
@@ -60,10 +69,8 @@ class ForwardPool:
     ) -> None:
         self._device = device_of(options)
         self._precision: Precision = precision
-        spec = SegmentationModel.from_json(description.model).replace(weights=None)
-        network = build_model(spec, description.n_bands, len(description.classes["names"]))
-        load_weights(network, model)
-        network.eval().to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = load_model(model, description)
+        network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = network
         self._n_workers = threads_of(options) if self._device.type == "cpu" else 1
         self._pool = ThreadPoolExecutor(
@@ -110,3 +117,29 @@ class ForwardPool:
                 logits = self._model(tensor)
             result: NDArray[np.float32] = logits.float().softmax(1).cpu().contiguous().numpy()
         return result
+
+
+def chip_output(
+    model: Path,
+    description: ModelDescription,
+    image: NDArray[Any],
+    valid: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Return the class probabilities of one chip, ``(class, y, x)`` float32, computed on CPU.
+
+    Parameters
+    ----------
+    model, description
+        The trained model.
+    image
+        ``(band, y, x)`` in the units of the image.
+    valid
+        ``(y, x)``.
+    """
+    pool = ForwardPool(model, description, "float32", {"device": "cpu", "threads": 1})
+    try:
+        normalised = description.normalisation.apply(image, valid)
+        result: NDArray[np.float32] = pool.probabilities(normalised[np.newaxis])[0]
+        return result
+    finally:
+        pool.close()

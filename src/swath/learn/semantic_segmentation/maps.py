@@ -8,18 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.learn.semantic_segmentation.prediction import FULL_SCORE, BlockPrediction
 from swath.raster.cog import write_cog, write_geotiff
 from swath.raster.reader import open_raster
 from swath.raster.spec import Raster
 from swath.scene.spec import IGNORE, ClassConfig
+
+FULL_SCORE = 255
+"""A probability of 1 in a file of scores; 0 is 0, and values between are rounded."""
+
+
+class BlockPrediction(NamedTuple):
+    """What is predicted for a block.
+
+    Attributes
+    ----------
+    labels
+        ``(y, x)`` uint8 class ids, 255 where the image has no data.
+    scores
+        ``(class, y, x)`` uint8, probability * 255, 0 where the image has no data; None if not asked
+        for.
+    """
+
+    labels: NDArray[np.uint8]
+    scores: NDArray[np.uint8] | None
 
 
 def write_block(

@@ -21,32 +21,15 @@ from swath.grid.window import Window, sliding
 from swath.learn.ahead import read_ahead
 from swath.learn.description import ModelDescription
 from swath.learn.semantic_segmentation.forward import ForwardPool
+from swath.learn.semantic_segmentation.maps import FULL_SCORE, BlockPrediction, write_block
 from swath.learn.spec import PredictOptions
 from swath.learn.strips import Arrays, cut_windows
-from swath.raster.reader import RasterReader
+from swath.raster.reader import RasterReader, open_raster
+from swath.raster.spec import Raster, Stack
 from swath.scene.spec import IGNORE
 
 Progress = Callable[..., None]
 T = TypeVar("T")
-
-FULL_SCORE = 255
-"""A probability of 1 in a file of scores; 0 is 0, and values between are rounded."""
-
-
-class BlockPrediction(NamedTuple):
-    """What is predicted for a block.
-
-    Attributes
-    ----------
-    labels
-        ``(y, x)`` uint8 class ids, 255 where the image has no data.
-    scores
-        ``(class, y, x)`` uint8, probability * 255, 0 where the image has no data; None if not asked
-        for.
-    """
-
-    labels: NDArray[np.uint8]
-    scores: NDArray[np.uint8] | None
 
 
 class _Batch(NamedTuple):
@@ -247,3 +230,35 @@ def _overlap(window: Window, block: Window) -> tuple[tuple[slice, slice], tuple[
         both.shift(-window.row_off, -window.col_off).slices,
         both.shift(-block.row_off, -block.col_off).slices,
     )
+
+
+def load_predictor(
+    model: Path, description: Path, options: PredictOptions, device_options: Mapping[str, Any]
+) -> Predictor:
+    """Build the model of a training, ready to predict.
+
+    Parameters
+    ----------
+    model, description
+        The files that a training wrote.
+    options
+        How to predict.
+    device_options
+        ``device`` and ``threads``.
+    """
+    return Predictor(model, ModelDescription.read(description), options, device_options)
+
+
+def predict_block(
+    predictor: Predictor,
+    image: Raster | Stack,
+    block: Window,
+    labels: Path,
+    scores: Path | None,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Predict one block of an image and write its files; see `Predictor.predict`."""
+    with open_raster(image) as reader:
+        prediction = predictor.predict(reader, block, progress)
+        write_block(prediction, reader.grid, block, labels, scores)

@@ -1,61 +1,32 @@
-"""What the commands call for semantic segmentation; the heavy half of the task, in one list."""
+"""What the commands call for semantic segmentation; the heavy half of the task, in one list.
+
+One idea: each name is loaded when it is first used, so that cutting chips and joining maps never
+wait for torch.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from swath.grid.window import Window
-from swath.learn.chip_set import ChipFiles
-from swath.learn.description import ModelDescription
-from swath.learn.semantic_segmentation.chips import write_chips
-from swath.learn.semantic_segmentation.maps import write_block, write_map, write_scores
-from swath.learn.semantic_segmentation.prediction import Predictor, Progress
-from swath.learn.semantic_segmentation.training import TrainedFiles, train
-from swath.learn.spec import PredictOptions
-from swath.raster.reader import open_raster
-from swath.raster.spec import Raster, Stack
-
-__all__ = [
-    "ChipFiles",
-    "TrainedFiles",
-    "load_predictor",
-    "predict_block",
-    "train",
-    "write_chips",
-    "write_map",
-    "write_scores",
-]
+MODULES: Mapping[str, str] = {
+    "ChipFiles": "swath.learn.chip_set",
+    "Predictor": "swath.learn.semantic_segmentation.prediction",
+    "TrainedFiles": "swath.learn.semantic_segmentation.training",
+    "chip_output": "swath.learn.semantic_segmentation.forward",
+    "load_model": "swath.learn.semantic_segmentation.forward",
+    "load_predictor": "swath.learn.semantic_segmentation.prediction",
+    "predict_block": "swath.learn.semantic_segmentation.prediction",
+    "train": "swath.learn.semantic_segmentation.training",
+    "write_chips": "swath.learn.semantic_segmentation.chips",
+    "write_map": "swath.learn.semantic_segmentation.maps",
+    "write_scores": "swath.learn.semantic_segmentation.maps",
+}
+"""Name to the module that defines it."""
 
 
-def load_predictor(
-    model: Path, description: Path, options: PredictOptions, device_options: Mapping[str, Any]
-) -> Predictor:
-    """Build the model of a training, ready to predict.
-
-    Parameters
-    ----------
-    model, description
-        The files `train` wrote.
-    options
-        How to predict.
-    device_options
-        ``device`` and ``threads``.
-    """
-    return Predictor(model, ModelDescription.read(description), options, device_options)
-
-
-def predict_block(
-    predictor: Predictor,
-    image: Raster | Stack,
-    block: Window,
-    labels: Path,
-    scores: Path | None,
-    *,
-    progress: Progress | None = None,
-) -> None:
-    """Predict one block of an image and write its files; see `Predictor.predict`."""
-    with open_raster(image) as reader:
-        prediction = predictor.predict(reader, block, progress)
-        write_block(prediction, reader.grid, block, labels, scores)
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(MODULES[name]), name)
