@@ -10,7 +10,6 @@ result. The price is disk: the temporary file has `height * width * n_bands * it
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +22,19 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import StoreError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.raster.gdal import block_rows_bytes, gdal_env, release_cache, reserve_cache
+from swath.raster.gdal import (
+    block_rows_bytes,
+    gdal_env,
+    plain_images_allowed,
+    release_cache,
+    reserve_cache,
+)
 from swath.raster.spec import ResamplingName
 
 Blocks = Iterable[tuple[Window, npt.NDArray[Any]]]
@@ -195,8 +200,7 @@ def _assembled(
 
 
 def _created(path: Path, grid: Grid, content: _Content) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a grid may have no CRS
+    with plain_images_allowed():
         file = rasterio.open(
             path,
             "w",
@@ -245,8 +249,7 @@ def _write_block(
 def _copy(source: Path, path: str | PathLike[str], options: Mapping[str, str]) -> None:
     target = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with plain_images_allowed():
             rasterio.shutil.copy(source, target, **options)
     except RasterioIOError:
         target.unlink(missing_ok=True)

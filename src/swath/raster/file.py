@@ -44,22 +44,34 @@ class RasterFile:
 
     def __init__(self, uri: str, raster: Raster, bands: tuple[int, ...], grid: Grid) -> None:
         self.uri = uri
-        self._closing = ExitStack()
-        dataset = self._closing.enter_context(open_dataset(uri))
-        self.dtype = np.dtype(np.result_type(*(dataset.dtypes[band] for band in bands)))
-        self.nodata = _nodata_values(dataset, raster, bands)
-        self._masked = _has_own_mask(dataset, bands)
-        self._n_values = len(bands)
-        self._mask_index: int | None = None
-        read = list(bands)
-        if raster.mask_band is not None:
-            read.append(raster.mask_band)
-            self._mask_index = len(bands)
-        self._read_dtype = np.result_type(*(dataset.dtypes[band] for band in read))
-        self._indexes = [band + 1 for band in read]  # GDAL counts bands from 1
-        self._dataset = dataset
-        if raster.warp is not None:
-            self._warp(raster, read, grid)
+        read = bands if raster.mask_band is None else (*bands, raster.mask_band)
+        with ExitStack() as opened:
+            dataset = opened.enter_context(open_dataset(uri))
+            self.dtype: np.dtype[Any] = np.result_type(*(dataset.dtypes[band] for band in bands))
+            self._read_dtype = np.result_type(*(dataset.dtypes[band] for band in read))
+            self._n_values = len(bands)
+            nodata = _nodata_values(dataset, raster, bands)
+            masked = _has_own_mask(dataset, bands)
+            if raster.warp is None:
+                self._dataset = dataset
+                self._indexes = [band + 1 for band in read]  # GDAL counts bands from 1
+                # NaN is left to the transforms: `NaNToValue` may want it. After a warp it also
+                # stands for what is outside the source, and stays missing.
+                self._nodata = tuple(None if _is_nan(value) else value for value in nodata)
+                self._masked = masked
+            else:
+                one_nodata = self._nodata_of_warp(nodata)
+                check_georeferenced(dataset)
+                vrt = bands_only_vrt(dataset, read, one_nodata, masked)
+                plain = opened.enter_context(open_dataset(vrt, where=uri))
+                self._dataset = opened.enter_context(
+                    warped_vrt(plain, grid, raster.warp, one_nodata)
+                )
+                # Without nodata the warp adds a mask as last band; it is read as a mask band.
+                self._indexes = list(self._dataset.indexes)
+                self._nodata = (one_nodata,) * len(bands)
+                self._masked = False
+            self._closing = opened.pop_all()
 
     def read(self, window: Window) -> tuple[Values, Valid]:
         """Read a window that lies within the file.
@@ -78,7 +90,7 @@ class RasterFile:
                 valid &= self._dataset.read_masks(self._indexes[0], window=part) != 0
         except RasterioError as error:
             raise read_failure(error, self.uri) from error
-        for band, nodata in zip(read, self.nodata, strict=False):
+        for band, nodata in zip(read, self._nodata, strict=False):
             if nodata is not None:
                 valid &= _differs(band, nodata)
         for mask in read[self._n_values :]:
@@ -89,24 +101,17 @@ class RasterFile:
         """Close the file; a second call does nothing."""
         self._closing.close()
 
-    def _warp(self, raster: Raster, read: list[int], grid: Grid) -> None:
-        assert raster.warp is not None
-        check_georeferenced(self._dataset)
-        named = sorted({value for value in map(str, self.nodata) if value != "None"})
-        if len(named) > 1:
+    def _nodata_of_warp(self, nodata: tuple[float | None, ...]) -> float | None:
+        """Return the one value that GDAL can warp with, as the bands hold it."""
+        held = {str(_as_held(value, self.dtype)) for value in nodata} - {"None"}
+        if len(held) > 1:
             raise DataError(
-                f"The bands have several nodata values, {', '.join(named)}: GDAL warps with one.",
+                f"The bands have several nodata values, {', '.join(sorted(held))}: "
+                "GDAL warps with one.",
                 where=self.uri,
                 mend="Set `nodata` to the value that all bands use.",
             )
-        nodata = float(named[0]) if named else None
-        vrt = bands_only_vrt(self._dataset, read, nodata, self._masked)
-        plain = self._closing.enter_context(open_dataset(vrt, where=self.uri))
-        self._dataset = self._closing.enter_context(warped_vrt(plain, grid, raster.warp, nodata))
-        self._indexes = list(range(1, len(read) + 1))
-        self._masked = False
-        if nodata is None:
-            self._indexes.append(len(read) + 1)  # the added mask; read() treats it as a mask band
+        return float(held.pop()) if held else None
 
 
 def _nodata_values(
@@ -117,20 +122,33 @@ def _nodata_values(
     return tuple(dataset.nodatavals[band] for band in bands)
 
 
+def _is_nan(nodata: float | None) -> bool:
+    return nodata is not None and math.isnan(nodata)
+
+
 def _has_own_mask(dataset: Any, bands: tuple[int, ...]) -> bool:
     flags = dataset.mask_flag_enums[bands[0]]
     return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
+def _as_held(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """Return a nodata value as the type holds it; None if it cannot, so that no pixel has it."""
+    if nodata is None:
+        return None
+    if dtype.kind == "f":
+        # Files hold float32 nodata as a rounded float64: it goes through the type of the band.
+        with np.errstate(over="ignore"):
+            return float(dtype.type(nodata))
+    limits = np.iinfo(dtype)
+    whole = math.isfinite(nodata) and float(nodata).is_integer()
+    return float(nodata) if whole and limits.min <= nodata <= limits.max else None
+
+
 def _differs(band: Values, nodata: float) -> Valid:
     """Return where a band is not nodata, compared in the type of the band."""
-    if band.dtype.kind == "f":
-        if math.isnan(nodata):
-            return np.asarray(~np.isnan(band))
-        # Files hold float32 nodata as a rounded float64: both go through the type of the band.
-        with np.errstate(over="ignore"):
-            return np.asarray(band != band.dtype.type(nodata))
-    limits = np.iinfo(band.dtype)
-    if not (math.isfinite(nodata) and nodata.is_integer() and limits.min <= nodata <= limits.max):
-        return np.ones(band.shape, bool)  # the type cannot hold it, so no pixel has it
-    return np.asarray(band != band.dtype.type(int(nodata)))
+    held = _as_held(nodata, band.dtype)
+    if held is None:
+        return np.ones(band.shape, bool)
+    if math.isnan(held):
+        return np.asarray(~np.isnan(band))
+    return np.asarray(band != band.dtype.type(held))

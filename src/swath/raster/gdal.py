@@ -14,7 +14,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ OPTIONS: dict[str, Any] = {
 
 _reserved: dict[int, int] = {}
 _tickets = itertools.count()
+_quiet = ExitStack()
+_quiet_users: list[int] = []
 _lock = threading.Lock()
 
 
@@ -68,6 +70,27 @@ def gdal_env(n_threads: int = 1) -> Iterator[None]:
     ours = {name: value for name, value in options.items() if name not in os.environ}
     with rasterio.Env(**ours):
         yield
+
+
+@contextmanager
+def plain_images_allowed() -> Iterator[None]:
+    """Silence rasterio's warning that an image has no georeference: its grid says so.
+
+    Python's warning filters belong to the process; threads that open files at the same time share
+    one change of them, undone by the last.
+    """
+    with _lock:
+        if not _quiet_users:
+            _quiet.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        _quiet_users.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _lock:
+            _quiet_users.pop()
+            if not _quiet_users:
+                _quiet.close()
 
 
 def cache_limit() -> int:
@@ -133,9 +156,7 @@ def open_dataset(uri: str, *, where: str | None = None) -> Any:
         If there is no such file, or GDAL cannot read it.
     """
     try:
-        # An image without georeference is a plain image: its grid has no CRS, and says so.
-        with _lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with plain_images_allowed():
             return rasterio.open(uri)
     except RasterioIOError as error:
         raise _as_data_error(error, uri, where or uri) from None

@@ -104,13 +104,14 @@ def _scale(values: Values, transform: MinMax, where: str) -> Values:
 
 def _cast(values: Values, valid: Valid, transform: Cast, where: str) -> Values:
     dtype = np.dtype(transform.dtype)
-    if np.can_cast(values.dtype, dtype, casting="safe"):
+    to_float = dtype.kind == "f"
+    if np.can_cast(values.dtype, dtype, casting="safe") or (to_float and values.dtype.kind != "f"):
         return values.astype(dtype)
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    limits = np.iinfo(dtype)
-    rounded = np.rint(values) if values.dtype.kind == "f" else values
+    limits = np.finfo(dtype) if to_float else np.iinfo(dtype)
+    rounded = np.rint(values) if not to_float and values.dtype.kind == "f" else values
     outside = ((rounded < limits.min) | (rounded > limits.max)) & valid
+    if to_float:
+        outside &= np.isfinite(rounded)  # float32 has infinities of its own
     if transform.overflow == "error" and outside.any():
         value = rounded[outside].flat[0]
         raise DataError(
@@ -118,6 +119,8 @@ def _cast(values: Values, valid: Valid, transform: Cast, where: str) -> Values:
             where=where,
             mend="Scale the values (min_max), cast to a wider type, or set overflow = 'clip'.",
         )
+    if to_float:
+        return np.clip(rounded, limits.min, limits.max).astype(dtype)
     return _clip_to(rounded, dtype)
 
 
