@@ -54,9 +54,7 @@ class SwathError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.mend)
 
 
-def _rebuild(
-    kind: type[SwathError], what: str, where: str | None, mend: str | None
-) -> SwathError:
+def _rebuild(kind: type[SwathError], what: str, where: str | None, mend: str | None) -> SwathError:
     return kind(what, where=where, mend=mend)
 
 

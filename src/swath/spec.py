@@ -46,4 +46,6 @@ class Spec(BaseModel):
         >>> Window(size=3).replace(size=4).size
         4
         """
-        return type(self)(**({name: getattr(self, name) for name in type(self).model_fields} | changes))
+        return type(self)(
+            **({name: getattr(self, name) for name in type(self).model_fields} | changes)
+        )

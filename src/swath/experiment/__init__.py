@@ -1,0 +1,1 @@
+"""Declare experiments, compile them into pipelines, plan and run them."""

@@ -76,7 +76,7 @@ def compile_all(declared: Sequence[Declared]) -> list[Pipeline]:
     return pipelines
 
 
-def plan(
+def plan_experiments(
     declared: Sequence[Declared],
     *,
     runner: str = "local",
@@ -115,7 +115,7 @@ def plan(
     )
 
 
-def run(
+def run_experiments(
     declared: Sequence[Declared],
     runner: str = "local",
     *,
@@ -130,7 +130,7 @@ def run(
     Parameters
     ----------
     declared, runner, selection, splits, settings
-        See `plan`.
+        See `plan_experiments`.
     keep_going
         True to finish what does not depend on a failure.
     emit
@@ -144,7 +144,9 @@ def run(
         If the user interrupted; what was finished stays finished.
     """
     settings = settings or load_settings()
-    made = plan(declared, runner=runner, selection=selection, splits=splits, settings=settings)
+    made = plan_experiments(
+        declared, runner=runner, selection=selection, splits=splits, settings=settings
+    )
     return execute(made, runner, settings=settings, keep_going=keep_going, emit=emit)
 
 
@@ -155,7 +157,7 @@ def execute(
     settings: Settings,
     keep_going: bool = False,
     emit: Emit = ignore,
-    started: Started = lambda folder: None,
+    started: Started | None = None,
 ) -> RunResult:
     """Carry out a plan.
 
@@ -164,7 +166,7 @@ def execute(
     made
         The plan.
     runner, settings, keep_going, emit
-        See `run`.
+        See `run_experiments`.
     started
         Is called with the folder of the run before its first split starts.
     """
@@ -179,7 +181,8 @@ def execute(
     folder = write_run(made, settings=settings, keep_going=keep_going, abilities=backend.abilities)
     control = folder.hold("control", inherit=False)
     try:
-        started(folder)
+        if started is not None:
+            started(folder)
         outcome = backend.run(RunContext(folder, made, settings, keep_going, emit))
     finally:
         os.close(control)

@@ -84,11 +84,24 @@ class RunFolder:
         self.assignment_path(assignment.key).write_bytes(assignment.to_json())
 
     def hold(self, name: str, *, inherit: bool) -> int:
-        """Take the lock `name` (``control`` or ``alive``) and return its file descriptor."""
+        """Take the lock `name` (``control`` or ``alive``) and return its file descriptor.
+
+        With `inherit`, child processes hold it, too, until the last of them has ended.
+        """
         descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         os.set_inheritable(descriptor, inherit)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not inherit:
+            os.truncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
         return descriptor
+
+    def client(self) -> int | None:
+        """Return the process that holds ``control``; only while `is_held` it means anything."""
+        try:
+            return int((self.path / "control.lock").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def is_held(self, name: str) -> bool:
         """Tell whether any process holds the lock `name`."""

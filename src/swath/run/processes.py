@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from swath.errors import DeclarationError
 from swath.plan.command import Pipeline
@@ -65,3 +66,23 @@ def end_processes(folder: RunFolder, *, patience_s: float = 5.0) -> None:
             if not folder.is_held("alive"):
                 return
             time.sleep(0.02)
+
+
+def cancel(folder: RunFolder) -> bool:
+    """Stop a run of this machine; return whether it was running.
+
+    A client that is there is asked to stop, as if its user had pressed Ctrl-C; what is left then
+    is ended.
+    """
+    if not folder.is_held("alive") and not folder.is_held("control"):
+        return False
+    client = folder.client()
+    if client is not None and folder.is_held("control"):
+        with suppress(ProcessLookupError):
+            os.kill(client, signal.SIGTERM)
+        end = time.monotonic() + 15.0
+        while folder.is_held("control") and time.monotonic() < end:
+            time.sleep(0.05)
+    if folder.is_held("alive"):
+        end_processes(folder)
+    return True

@@ -1,0 +1,30 @@
+"""``swath logs``: the logs of a run."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+
+import click
+
+from swath.cli.options import root_option
+from swath.errors import ConfigError
+from swath.run.folder import RunFolder
+
+
+@click.command("logs")
+@click.argument("run", default="latest")
+@click.argument("split", default="*")
+@root_option
+def command(run: str, split: str, root: Path | None) -> None:
+    """Print the logs of the splits of RUN whose key matches SPLIT, for example 'train*'."""
+    folder = RunFolder.find(run, root)
+    logs = sorted(folder.logs.glob("*.txt"))
+    wanted = [path for path in logs if fnmatch.fnmatchcase(path.stem, split)]
+    if not wanted:
+        known = ", ".join(path.stem for path in logs[:10]) or "none"
+        raise ConfigError(f"no log matches {split!r}; there are: {known}.", where=str(folder.logs))
+    for path in wanted:
+        text = path.read_text(errors="replace")
+        if text:
+            click.echo(f"==> {path.stem} <==\n{text}", nl=not text.endswith("\n"))

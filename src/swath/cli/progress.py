@@ -1,0 +1,112 @@
+"""The progress of a run: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TextIO
+
+from swath.cli.render import duration
+from swath.plan.plan import Plan
+from swath.run.events import Event
+from swath.run.status import SplitState, SplitStatus
+
+QUIET_S = 10.0
+"""Plain lines tell the progress inside one unit at most this often, in seconds."""
+
+
+class Progress:
+    """Takes events and shows them; use it as a context manager around a run."""
+
+    def __init__(self, plan: Plan, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        nodes = plan.graph.nodes
+        self._splits = {
+            split.key: SplitStatus(
+                split.key, nodes[split.node].command.kind, n_units=len(split.units)
+            )
+            for split in plan.splits
+        }
+        self._started = time.monotonic()
+        self._last_told = 0.0
+        self._live: Any = None
+        self._shown: AbstractContextManager[Any] = nullcontext()
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self._stream)
+            self._live = Live(console=console, refresh_per_second=8, get_renderable=self._table)
+            self._shown = self._live
+
+    def __enter__(self) -> Progress:
+        self._shown.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._shown.__exit__(None, None, None)
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        split = self._splits.get(event.split)
+        if split is None:
+            return
+        split.take(event)
+        if self._live is None:
+            self._tell(split, event)
+
+    def _tell(self, split: SplitStatus, event: Event) -> None:
+        """Write a line for what is worth one."""
+        data, now = event.data, time.monotonic()
+        if event.what == "unit_done":
+            self._line(f"{split.kind} {data['unit']} done in {duration(data['seconds'])}")
+        elif event.what == "unit_failed":
+            self._line(f"{split.kind} {data['unit']} FAILED: {data['error']}")
+        elif event.what == "failed" and not split.failures:
+            self._line(f"{split.kind} FAILED: {data['error']}")
+        elif event.what == "progress" and now - self._last_told >= QUIET_S:
+            self._last_told = now
+            self._line(f"{split.kind} {_progress_text(split)}")
+
+    def _line(self, text: str) -> None:
+        elapsed = duration(time.monotonic() - self._started)
+        print(f"[{elapsed}] {text}", file=self._stream, flush=True)
+
+    def _table(self) -> Any:
+        """Draw one row per kind of command."""
+        from rich.table import Table
+
+        drawn = Table(box=None, pad_edge=False, title_justify="left")
+        for name in ("command", "units", "splits", "now"):
+            drawn.add_column(name, justify="right" if name in {"units", "splits"} else "left")
+        for kind in dict.fromkeys(split.kind for split in self._splits.values()):
+            splits = [split for split in self._splits.values() if split.kind == kind]
+            done = sum(split.n_done for split in splits)
+            total = sum(split.n_units for split in splits)
+            ended = sum(split.state is SplitState.DONE for split in splits)
+            drawn.add_row(kind, f"{done}/{total}", f"{ended}/{len(splits)}", _now(splits))
+        drawn.caption = duration(time.monotonic() - self._started)
+        return drawn
+
+
+def _now(splits: list[SplitStatus]) -> str:
+    failed = [split for split in splits if split.failures or split.state is SplitState.FAILED]
+    if failed:
+        return f"[red]failed:[/red] {failed[0].failures[0][1] if failed[0].failures else ''}"
+    running = [split for split in splits if split.state is SplitState.RUNNING]
+    if running:
+        return " | ".join(_progress_text(split) for split in running[:3])
+    if all(split.state is SplitState.DONE for split in splits):
+        return "[green]done[/green]"
+    return "waiting"
+
+
+def _progress_text(split: SplitStatus) -> str:
+    """Return, for example, ``model 60 % loss 0.31``."""
+    if split.progress is None:
+        return "started"
+    unit, done, total = split.progress
+    numbers = " ".join(f"{name} {value:.4g}" for name, value in split.numbers.items())
+    share = f"{100 * done / total:.0f} %" if total else ""
+    return " ".join(part for part in (unit, share, numbers) if part)

@@ -1,0 +1,57 @@
+"""``swath status``: the state of a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from swath.cli.options import json_option, root_option, verbose_option
+from swath.cli.render import amount, duration, table
+from swath.run.folder import RunFolder
+from swath.run.status import RunStatus, SplitState
+
+
+@click.command("status")
+@click.argument("run", default="latest")
+@root_option
+@json_option
+@verbose_option
+def command(run: str, root: Path | None, as_json: bool, verbose: bool) -> None:
+    """Show the state of RUN: its folder, or its id or latest with --root."""
+    status = RunStatus(RunFolder.find(run, root))
+    status.update()
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "run": status.folder.id,
+                    "state": status.summary,
+                    "experiments": status.experiments,
+                    "splits": [asdict(split) for split in status.splits.values()],
+                },
+                indent=1,
+            )
+        )
+        return
+    click.echo(f"run {status.folder.id} ({', '.join(status.experiments)}): {status.summary}")
+    rows = [["command", "units", *SplitState, "time", "memory"]]
+    for kind, counts in status.counts().items():
+        splits = [split for split in status.splits.values() if split.kind == kind]
+        seconds = sum(
+            split.ended - split.started
+            for split in splits
+            if split.started is not None and split.ended is not None
+        )
+        units = f"{sum(s.n_done for s in splits)}/{sum(s.n_units for s in splits)}"
+        memory = amount(max(split.memory for split in splits), "B")
+        told = [str(counts[state]) if counts[state] else "" for state in SplitState]
+        rows.append([kind, units, *told, duration(seconds), memory])
+    click.echo(table(rows, right=range(1, len(rows[0]))))
+    for split in status.splits.values():
+        for unit, error, trace in split.failures:
+            click.echo(f"failed: {split.kind} {unit}: {error}")
+            if verbose:
+                click.echo(trace)
