@@ -80,9 +80,8 @@ def open_store(uri: str) -> Store:
         return LocalStore()
     if scheme in _REMOTE:
         raise MissingExtraError(
-            f"{uri!r} is on {_REMOTE[scheme]}; nothing installed serves {scheme}://.",
-            mend="Install the extra for object stores (pip install 'swath[cloud]'), or use a "
-            "folder of this machine.",
+            f"{uri!r} is on {_REMOTE[scheme]}, and no installed extra serves {scheme}://.",
+            mend="Give a folder of this machine; extras for object stores are not out yet.",
         )
     raise ConfigError(
         f"{uri!r} has the unknown scheme {scheme!r}.",
