@@ -50,6 +50,7 @@ def declare(
             params={"scene": scene_params(scene, ROLES)},
             work=min(grid_of(scene, grids).window.pixels, max_pixels),
             output_bytes=4096,
+            scene=scene.id,
         )
         for scene in scenes
     )

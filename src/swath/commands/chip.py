@@ -77,6 +77,7 @@ def declare(
                     },
                     work=window.pixels,
                     output_bytes=int(window.pixels * bytes_each * overlap),
+                    scene=scene.id,
                 )
             )
     params: dict[str, Any] = {

@@ -72,6 +72,7 @@ def declare(
             params={"scene": scene_params(scene, ROLES)},
             work=grid_of(scene, grids).window.pixels,
             output_bytes=6 * preview_px**2,
+            scene=scene.id,
         )
         for scene in scenes
     )

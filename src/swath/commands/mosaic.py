@@ -50,7 +50,7 @@ def declare(
         own = [unit for unit in predict.units if unit.name.partition("/")[0] == scene.id]
         params = {"grid": grid.to_json(), "blocks": [unit.params["block"] for unit in own]}
         size = sum(unit.output_bytes for unit in own) * 4 // 3  # overviews add a third
-        units.append(Unit(scene.id, inputs, outputs, params, grid.window.pixels, size))
+        units.append(Unit(scene.id, inputs, outputs, params, grid.window.pixels, size, scene.id))
     settings: dict[str, Any] = {
         "task": task.kind,
         "classes": task.classes.to_json(),

@@ -65,6 +65,7 @@ def declare(
             params={"scene": scene_params(scene, ("image",)), "block": block.to_json()},
             work=block.pixels,
             output_bytes=block.pixels * bytes_each,
+            scene=scene.id,
         )
         for scene in scenes
         for name, block in blocks(scene, grid_of(scene, grids), task.predict.block_size)

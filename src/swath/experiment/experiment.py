@@ -17,12 +17,15 @@ from swath.errors import DataError, Problems, SwathError
 from swath.experiment.headers import known_headers
 from swath.grid.grid import Grid
 from swath.learn.tasks import Task
-from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref
+from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref, Resources
 from swath.raster.header import Header
 from swath.raster.layout import image_grid
 from swath.scene import Scene
 from swath.spec import Spec
 from swath.store import normalise
+
+ONE_GPU = Resources(gpus=1)
+"""What training and prediction can use; without a GPU they run on the CPU."""
 
 Headers = Mapping[str, "Header | DataError"]
 
@@ -165,8 +168,8 @@ def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
 
     analysis = analyze.declare(root, labelled, task.classes, grids)
     chips = chip.declare(root, labelled, task, grids)
-    trained = train.declare(root, task, chips, analysis, training, validation)
-    predicted = predict.declare(root, mapped, task, grids, trained)
+    trained = train.declare(root, task, chips, analysis, training, validation, resources=ONE_GPU)
+    predicted = predict.declare(root, mapped, task, grids, trained, resources=ONE_GPU)
     maps = mosaic.declare(root, mapped, task, grids, predicted)
     evaluated = evaluate.declare(root, scored, task.classes, grids, maps)
     scores = score.declare(root, scored, task.classes, evaluated)
