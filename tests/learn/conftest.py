@@ -19,12 +19,15 @@ from swath.learn.chip_set import ChipFiles
 from swath.learn.semantic_segmentation.chips import write_chips
 from swath.learn.semantic_segmentation.spec import SemanticSegmentation
 from swath.learn.semantic_segmentation.training import TrainedFiles, train
-from swath.learn.spec import Augmentation, TrainOptions
+from swath.learn.spec import Augmentation, SegmentationModel, TrainOptions
 from swath.raster.cog import write_geotiff
 from swath.scene.spec import ChipSampling, ClassConfig, Scene
 
 CLASSES = ClassConfig(names=("dark", "bright"))
 SIZE = 32
+
+# Of half a million numbers: training and its states take moments.
+MODEL = SegmentationModel(architecture="linknet", encoder="tu-test_resnet")
 LOG = logging.getLogger("test")
 
 
@@ -33,9 +36,7 @@ def write_image(path: Path, values: NDArray[Any], *, nodata: float | None = None
     bands = values if values.ndim == 3 else values[None]
     grid = Grid("EPSG:32633", (10.0, 0, 500_000, 0, -10.0, 5_000_000), *bands.shape[1:])
     blocks = [(grid.window, bands)]
-    write_geotiff(
-        path, grid, blocks, dtype=bands.dtype, n_bands=len(bands), nodata=nodata
-    )
+    write_geotiff(path, grid, blocks, dtype=bands.dtype, n_bands=len(bands), nodata=nodata)
     return str(path)
 
 
@@ -47,7 +48,7 @@ def scene_values(
     rows, cols = np.mgrid[:height, :width]
     labels = ((rows // 16 + cols // 16) % 2).astype(np.uint8)
     noise = rng.integers(0, 500, (n_bands, height, width))
-    return (noise + 1000 + 20_000 * labels).astype(np.uint16), labels
+    return (noise + 1000 + 20_000 * labels.astype(np.int64)).astype(np.uint16), labels
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Tiny:
         defaults: dict[str, Any] = {"epochs": 1, "batch_size": 4, "augment": Augmentation()}
         return SemanticSegmentation(
             classes=CLASSES,
+            model=MODEL,
             chips=ChipSampling(size=SIZE),
             train=TrainOptions(**{**defaults, **train_options}),
         )

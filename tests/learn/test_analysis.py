@@ -45,9 +45,7 @@ def test_only_the_area_is_counted(make_scene: MakeScene) -> None:
     assert analysis.n_area == 2
 
 
-def test_scenes_merge_to_what_one_large_scene_gives(
-    make_scene: MakeScene, tmp_path: Path
-) -> None:
+def test_scenes_merge_to_what_one_large_scene_gives(make_scene: MakeScene, tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 60_000, (2, 6, 10)).astype(np.uint16)
     paths = []
     for name, part in (("left", values[..., :4]), ("right", values[..., 4:])):

@@ -13,7 +13,13 @@ from swath.learn.chip_set import ChipFiles, ChipSet, epoch_batches
 
 
 def _shard(
-    folder: Path, n_chips: int, *, first: int = 0, size: int = 4, dtype: str = "uint16", bands: int = 2
+    folder: Path,
+    n_chips: int,
+    *,
+    first: int = 0,
+    size: int = 4,
+    dtype: str = "uint16",
+    bands: int = 2,
 ) -> ChipFiles:
     folder.mkdir(parents=True)
     files = ChipFiles(folder / "i.npy", folder / "l.npy", folder / "v.npy", folder / "x.parquet")
@@ -44,11 +50,13 @@ def test_no_chip_at_all_is_an_error(tmp_path: Path) -> None:
 
 
 def test_chips_of_another_size_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="4 x 4 px, the task says 8 px. Cut the chips again"):
+    with pytest.raises(DataError, match=r"4 x 4 px, the task says 8 px. Cut the chips again"):
         ChipSet([_shard(tmp_path / "a", 1)], 8, "training")
 
 
-@pytest.mark.parametrize(("fields", "text"), [({"dtype": "uint8"}, "uint8"), ({"bands": 3}, "3 bands")])
+@pytest.mark.parametrize(
+    ("fields", "text"), [({"dtype": "uint8"}, "uint8"), ({"bands": 3}, "3 bands")]
+)
 def test_shards_that_differ_are_refused(
     tmp_path: Path, fields: dict[str, object], text: str
 ) -> None:

@@ -15,6 +15,12 @@ CLASSES = ClassConfig(names=("a", "b"))
 def test_hazard_chip_size_that_silently_differs_from_model_size() -> None:
     with pytest.raises(ConfigError, match=r"100 px does not fit .* Set chips.size to 96 or 128"):
         SemanticSegmentation(classes=CLASSES, chips=ChipSampling(size=100))
+    with pytest.raises(ConfigError, match=r"from 128 px on.* Set chips.size to 128\."):
+        SemanticSegmentation(
+            classes=CLASSES,
+            chips=ChipSampling(size=64),
+            model=SegmentationModel(architecture="pan"),
+        )
     with pytest.raises(ConfigError, match=r"Set predict.window to 32\."):
         SemanticSegmentation(
             classes=CLASSES, chips=ChipSampling(size=64), predict=PredictOptions(window=20)
@@ -47,7 +53,7 @@ def test_a_stride_with_gaps_is_refused() -> None:
 
 
 def test_class_weights_fit_the_classes() -> None:
-    with pytest.raises(ConfigError, match="3 weights for 2 classes. Give one number for each of a"):
+    with pytest.raises(ConfigError, match=r"3 weights for 2 classes. Give one number for each of a"):
         SemanticSegmentation(
             classes=CLASSES,
             chips=ChipSampling(size=64),

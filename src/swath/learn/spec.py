@@ -54,6 +54,11 @@ class SegmentationModel(Spec):
         return 32
 
     @property
+    def smallest_size(self) -> int:
+        """Smallest edge of chips and windows in pixels."""
+        return 128 if self.architecture == "pan" else 32  # pan halves features seven times
+
+    @property
     def weights_uri(self) -> str | None:
         """URI of the weights if they are a file, else None."""
         if self.weights is not None and self.weights.endswith(".safetensors"):
@@ -66,15 +71,15 @@ class SegmentationModel(Spec):
         Raises
         ------
         ConfigError
-            If `size` is no multiple of `size_multiple`.
+            If `size` is no multiple of `size_multiple`, or below `smallest_size`.
         """
-        step = self.size_multiple
-        if size % step:
-            lower, upper = size // step * step, -(-size // step) * step
-            sizes = f"{upper}" if lower == 0 else f"{lower} or {upper}"
+        step, smallest = self.size_multiple, self.smallest_size
+        if size % step or size < smallest:
+            lower, upper = size // step * step, max(-(-size // step) * step, smallest)
+            sizes = f"{upper}" if lower < smallest else f"{lower} or {upper}"
             raise ConfigError(
                 f"{size} px does not fit the model {self.architecture}, which takes multiples of "
-                f"{step} px; nothing is resized silently.",
+                f"{step} px from {smallest} px on; nothing is resized silently.",
                 where=field,
                 mend=f"Set {field} to {sizes}.",
             )

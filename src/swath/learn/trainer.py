@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from swath.errors import RunError
+from swath.errors import ConfigError, RunError
 from swath.learn.checkpoint import Position, load_state, save_state, write_tensors
 from swath.learn.schedule import learning_rate_at
 from swath.learn.spec import Precision, TrainOptions
@@ -137,8 +137,7 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(done, total, self.options)
                 optimizer.zero_grad(set_to_none=True)
-                with arithmetic(self.device, self.options.precision):
-                    outputs = model(images)
+                outputs = self._outputs(images)
                 loss = self.learner.loss(outputs, targets)
                 loss.backward()
                 optimizer.step()
@@ -157,6 +156,19 @@ class Trainer:
                 where="train",
                 mend="Use a smaller train.learning_rate.",
             )
+
+    def _outputs(self, images: Tensor) -> Any:
+        try:
+            with arithmetic(self.device, self.options.precision):
+                return self.learner.model(images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"{len(images)} chip in a step is too few: batch normalisation finds no spread.",
+                where="train.batch_size",
+                mend="Use a batch_size of at least 2 and more than one training chip.",
+            ) from error
 
     def _finish_epoch(self, position: Position) -> None:
         numbers = self.learner.validate()

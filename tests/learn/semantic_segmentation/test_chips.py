@@ -125,9 +125,7 @@ def test_the_mask_has_no_rows_where_everything_is_valid_and_catches_up_where_not
     image = _image(4, 12)
     files = _files(tmp_path / "chips")
     sampling, block = ChipSampling(size=4), Window(0, 0, 4, 12)
-    write_chips(
-        make_scene(image, np.ones((4, 12), np.uint8)), CLASSES, sampling, block, files
-    )
+    write_chips(make_scene(image, np.ones((4, 12), np.uint8)), CLASSES, sampling, block, files)
     assert np.load(files.valid).shape == (0, 4, 4)
     image[:, 0, 9] = 0
     late = make_scene(image, np.ones((4, 12), np.uint8), nodata=0, id="late")
@@ -186,5 +184,5 @@ def test_a_scene_without_labels_has_no_chips_to_learn_from(
     make_scene: MakeScene, tmp_path: Path
 ) -> None:
     scene = make_scene(_image(4, 4), None)
-    with pytest.raises(DataError, match="scene 'a': it has no labels to learn from. Set labels"):
+    with pytest.raises(DataError, match=r"scene 'a': it has no labels to learn from. Set labels"):
         write_chips(scene, CLASSES, ChipSampling(size=4), Window(0, 0, 4, 4), _files(tmp_path))
