@@ -25,9 +25,7 @@ def gather(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     return result
 
 
-def call(
-    function: Callable[..., Any], arguments: Arguments, *, runner: str, where: str
-) -> tuple[Any, set[str]]:
+def call(function: Callable[..., Any], arguments: Arguments, *, runner: str, where: str) -> Any:
     """Call a config function with the arguments that it takes.
 
     Parameters
@@ -41,10 +39,8 @@ def call(
 
     Returns
     -------
-    result
+    object
         What the function returned.
-    used
-        Names of the arguments that it took.
 
     Raises
     ------
@@ -70,31 +66,30 @@ def call(
             )
     if takes_all:
         values |= {n: t[-1] for n, t in arguments.items() if n not in values}
-    return function(**values), set(values) & set(arguments)
+    return function(**values)
 
 
-def refuse_unused(
-    arguments: Arguments, used: set[str], functions: Mapping[str, Callable[..., Any]]
-) -> None:
-    """Refuse arguments that no function took.
+def refuse_unknown(arguments: Arguments, functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Refuse arguments that no function takes.
 
     Raises
     ------
     ConfigError
         With the nearest known name, and the signatures.
     """
+    signatures = {where: inspect.signature(function) for where, function in functions.items()}
+    parameters = [p for signature in signatures.values() for p in signature.parameters.values()]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
     for name in arguments:
-        if name in used:
+        if name in known:
             continue
-        known = {
-            p for function in functions.values() for p in inspect.signature(function).parameters
-        }
         close = get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         shown = "; ".join(f"{where}{_shown(function)}" for where, function in functions.items())
-        raise ConfigError(
-            f"there is no argument {name!r}.", where="-a", mend=f"{hint}The signature is {shown}."
-        )
+        takes = f"The signature is {shown}." if functions else "This config takes no arguments."
+        raise ConfigError(f"there is no argument {name!r}.", where="-a", mend=hint + takes)
 
 
 def _shown(function: Callable[..., Any]) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from swath.errors import ConfigError, DeclarationError, Problems, SwathError
-from swath.experiment.arguments import Arguments, call, refuse_unused
+from swath.experiment.arguments import Arguments, call, refuse_unknown
 from swath.experiment.experiment import Experiment
 from swath.experiment.upgrades import upgrade
 from swath.plan.command import Pipeline
@@ -104,13 +104,11 @@ def load_config(
             found += _from_json(source)
         else:
             functions |= _functions(source, wanted, optional=path.is_dir())
-    used: set[str] = set()
+    refuse_unknown(arguments, functions)
     for where, function in functions.items():
         with _Fields(where):
-            result, taken = call(function, arguments, runner=runner, where=where)
-        used |= taken
+            result = call(function, arguments, runner=runner, where=where)
         found += _results(result, where)
-    refuse_unused(arguments, used, functions)
     return _filtered(found, config, wanted)
 
 
