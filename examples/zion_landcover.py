@@ -41,7 +41,7 @@ def get_configs(
     runner: str,
     data: Path,
     root_uri: str,
-    epochs: int = 16,
+    epochs: int = 12,
     learning_rates: tuple[float, ...] = (1e-3, 3e-4),
     window: int = 96,
 ) -> list[swath.Experiment]:
