@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from swath.errors import InterruptedRunError, NotFoundError
+from swath.errors import NotFoundError
 from swath.run.assignment import Assignment
 from swath.run.events import EventWriter
 from swath.run.worker import limit_threads, run_assignment
@@ -43,4 +43,4 @@ def command(assignment_file: Path, done: Path | None) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise InterruptedRunError("the worker was asked to stop.")
+    raise KeyboardInterrupt  # no `except Exception` on the way takes it for a failure

@@ -100,7 +100,7 @@ class LocalRunner:
                 for event in reader.new():
                     context.emit(event)
                 time.sleep(POLL_S)
-        except (KeyboardInterrupt, InterruptedRunError):
+        except KeyboardInterrupt:
             signal.signal(
                 signal.SIGINT, signal.SIG_IGN
             )  # a second Ctrl-C must not stop the stopping

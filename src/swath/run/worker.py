@@ -124,7 +124,7 @@ def run_assignment(assignment: Assignment, events: EventWriter) -> bool:
                 n_failed += 1
                 if not assignment.keep_going:
                     break
-    except (KeyboardInterrupt, InterruptedRunError):
+    except KeyboardInterrupt:
         events.write("interrupted")
         raise InterruptedRunError(f"split {assignment.key} was interrupted.") from None
     except SwathError as error:
