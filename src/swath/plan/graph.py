@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from swath.errors import ConfigError, GraphError
@@ -270,7 +271,7 @@ def _cycle_error(drafts: Sequence[_Draft], stuck: set[int]) -> GraphError:
         path.append(step)
     loop = [*path[path.index(step) :], step][::-1]
     lines = []
-    for producer, consumer in zip(loop, loop[1:], strict=False):
+    for producer, consumer in pairwise(loop):
         output = next(r.output for r in drafts[consumer].reads if r.producer == producer)
         place = drafts[producer].unit.outputs.get(output, output)
         lines.append(f"{drafts[consumer].title} reads {place} of {drafts[producer].title}")
@@ -321,7 +322,7 @@ def _assemble(
     order: Sequence[int],
     group: Sequence[_Group],
 ) -> Graph:
-    """Number units and nodes in topological order and freeze them."""
+    """Give units and nodes their numbers, in topological order, and freeze them."""
     edges = _group_edges(drafts, group)
     names = list(edges)
     number = {name: i for i, name in enumerate(names)}
@@ -336,7 +337,7 @@ def _assemble(
         draft = drafts[old]
         node = rank[group[old]]
         if node not in nodes:
-            key = f"{draft.declared.command.kind}-{fingerprint_of(group[old])[:8]}"
+            key = f"{draft.declared.command.kind}-{fingerprint_of(group[old])[:12]}"
             upstream = tuple(sorted(rank[name] for name in edges[group[old]]))
             nodes[node] = Node(node, key, draft.declared.command, upstream=upstream)
         units.append(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from swath.errors import StoreError
 from swath.store import Store, join
 
 FOLDER = "records"
@@ -60,12 +61,13 @@ class Record:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
-    def from_line(cls, line: str) -> Record:
-        """Read what `to_line` returned; unknown fields of later versions are passed over."""
-        data: dict[str, Any] = json.loads(line)
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        known["outputs"] = {name: (uri, size) for name, (uri, size) in known["outputs"].items()}
-        return cls(**known)
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """Read the JSON of `to_line`; unknown fields of later versions are passed over."""
+        outputs = {name: (uri, size) for name, (uri, size) in data["outputs"].items()}
+        return cls(**{name: data[name] for name in _FIELDS & data.keys()} | {"outputs": outputs})
+
+
+_FIELDS = frozenset(Record.__dataclass_fields__)
 
 
 def command_folder(root: str, kind: str, params_key: str) -> str:
@@ -86,12 +88,35 @@ def write_part(
     store.write(part_uri(folder, writer, number), text.encode())
 
 
+def read_all(store: Store, folder: str) -> dict[str, Record]:
+    """Read every part in the folder of a command."""
+    place = join(folder, FOLDER)
+    # Not what lies deeper: a unit may be named records/x.
+    names = (path for path, _ in store.list(place) if "/" not in path and path.endswith(".jsonl"))
+    return read_parts(store, (join(place, name) for name in sorted(names)))
+
+
 def read_parts(store: Store, uris: Iterable[str]) -> dict[str, Record]:
-    """Read parts; the latest record of a fingerprint wins."""
+    """Read parts; the latest record of a fingerprint wins.
+
+    Raises
+    ------
+    StoreError
+        For a part that is not what we write, with its name.
+    """
     found: dict[str, Record] = {}
     for uri in uris:
-        for line in store.read(uri).decode().splitlines():
-            record = Record.from_line(line)
+        try:
+            # All lines as one list: the parser is called once for each part, not for each line.
+            items = json.loads(b"[" + b",".join(store.read(uri).splitlines()) + b"]")
+            records = [Record.from_json(item) for item in items]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(
+                f"it is no part of records: {error}.",
+                where=uri,
+                mend="Delete it; the units that it told of are done again.",
+            ) from error
+        for record in records:
             other = found.get(record.fingerprint)
             if other is None or other.started <= record.started:
                 found[record.fingerprint] = record

@@ -9,22 +9,17 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from swath.errors import GraphError, NotFoundError
 from swath.plan.canonical import fingerprint_of
 from swath.plan.graph import Graph, UnitNode, is_pinned
 from swath.plan.reason import Before, Cause, Reason, explain
-from swath.plan.record import (
-    FOLDER,
-    SIDECAR,
-    Record,
-    command_folder,
-    read_parts,
-)
+from swath.plan.record import SIDECAR, Record, command_folder, read_all
 from swath.plan.select import Wish
-from swath.store import Stat, join, normalise, open_store
+from swath.store import join, normalise, open_store
 
 SMALL_BYTES = 8192
 """Source files up to this size are known by their content, larger ones by size and version."""
@@ -107,7 +102,7 @@ def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
                 unit.unit.name,
                 unit.unit.params,
                 sorted(unit.unit.outputs),
-                known,
+                sorted(known, key=itemgetter(0)),  # by name: a mapping has no order
             ]
         )
         place = command_folder(command.root, command.kind, command.params_key)
@@ -226,14 +221,17 @@ class _Folder:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         store = open_store(uri)
-        self._files: dict[str, Stat] = {}
-        parts = []
-        for path, stat in store.list(uri):
-            if path.startswith(FOLDER + "/"):
-                parts.append(join(uri, path))
-            else:
-                self._files[path] = stat
-        self.records = read_parts(store, sorted(parts))
+        self.records = read_all(store, uri)
+        self._files = store.stats(uri, self._recorded_files())
+
+    def _recorded_files(self) -> Iterator[str]:
+        """Yield the paths of recorded outputs relative to the folder, which may have been moved."""
+        for record in self.records.values():
+            own = f"{record.unit}-{record.fingerprint}/"
+            for uri, _ in record.outputs.values():
+                _, found, file = uri.rpartition(own)
+                if found:
+                    yield own + file
 
     def defect(
         self, places: Mapping[str, str], item: Scanned, record: Record | None
@@ -262,6 +260,8 @@ class _Folder:
             made_for = json.loads(store.read(uri + SIDECAR))["fingerprint"]
         except NotFoundError:
             return None
+        except (ValueError, TypeError, KeyError):  # a file of this name that is not ours
+            return -1
         return size if made_for == fingerprint else -1
 
 
@@ -284,9 +284,11 @@ def _refuse_missing(
     wanted = [m for m in missing if found[m[0].index].state in {State.RUN, State.BLOCKED}]
     if not wanted:
         return
+    readers_of: dict[str, list[tuple[UnitNode, str]]] = {}
+    for unit, name, uri in wanted:
+        readers_of.setdefault(uri, []).append((unit, name))
     lines = []
-    for uri in dict.fromkeys(uri for _, _, uri in wanted):
-        readers = [(unit, name) for unit, name, other in wanted if other == uri]
+    for uri, readers in readers_of.items():
         unit, name = readers[0]
         node = graph.nodes[unit.node]
         more = f" and {len(readers) - 1} more" if len(readers) > 1 else ""

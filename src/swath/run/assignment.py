@@ -87,7 +87,7 @@ class Assignment:
 
     def to_json(self) -> bytes:
         """Return the assignment as JSON text."""
-        return json.dumps({"schema": SCHEMA} | asdict(self), indent=1).encode()
+        return json.dumps({"schema": SCHEMA} | asdict(self)).encode()
 
     @classmethod
     def from_json(cls, text: bytes, where: str) -> Assignment:

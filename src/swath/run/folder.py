@@ -77,7 +77,8 @@ class RunFolder:
 
     def write(self, name: str, data: object) -> None:
         """Write a JSON file of this run, at once."""
-        LocalStore().write(str(self.path / name), json.dumps(data, indent=1).encode())
+        # Without indents: json then uses its encoder in C, seconds less for 100,000 units.
+        LocalStore().write(str(self.path / name), json.dumps(data).encode())
 
     def write_assignment(self, assignment: Assignment) -> None:
         """Write what the worker of one split reads."""
@@ -110,7 +111,8 @@ class RunFolder:
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two that ask at the same time must not take each other for the holder.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         else:

@@ -23,22 +23,30 @@ from swath.run.runner import Abilities
 from swath.settings import Settings, cores
 from swath.store import LocalStore, join, local_path, open_store
 
+RESULTS = "outputs.json"
+"""File beside the links to results: name of each to the URI where it lies."""
+
 
 def last_plans(pipelines: Iterable[Pipeline]) -> Memory:
-    """Read what the last runs of these experiments planned, to explain changes."""
+    """Remember what the last runs of these experiments planned, to explain changes.
+
+    A plan is read when it is first asked for; where everything is up to date, none is.
+    """
+    roots = {pipeline.id: pipeline.root for pipeline in pipelines}
     plans: dict[str, dict[str, Any]] = {}
-    read: dict[str, dict[str, Any]] = {}
-    for pipeline in pipelines:
-        store = open_store(pipeline.root)
+
+    def read(experiment: str) -> dict[str, Any] | None:
+        store, root = open_store(roots[experiment]), roots[experiment]
         try:
-            pointer = store.read(join(pipeline.root, "experiments", pipeline.id, "latest.json"))
+            pointer = store.read(join(root, "experiments", experiment, "latest.json"))
             uri = join(json.loads(pointer)["folder"], "plan.json")
-            if uri not in read:
-                read[uri] = json.loads(store.read(uri))
+            if uri not in plans:
+                plans[uri] = json.loads(store.read(uri))
         except NotFoundError:
-            continue
-        plans[pipeline.id] = read[uri]
-    return memory_of(plans)
+            return None
+        return plans[uri]
+
+    return memory_of(read)
 
 
 def write_run(
@@ -111,10 +119,12 @@ def _versions() -> dict[str, str]:
 def write_results(plan: Plan) -> dict[str, dict[str, Path]]:
     """Write where the named results of each experiment lie, with links to those that exist.
 
+    A link to a result of an earlier declaration is removed: what is not there yet is not shown.
+
     Returns
     -------
     dict
-        Experiment id to name of the result to its path, of those that are there.
+        Experiment id to name of the result to its link, of those that are there.
     """
     index = plan.graph.index_of()
     results: dict[str, dict[str, Path]] = {}
@@ -125,14 +135,25 @@ def write_results(plan: Plan) -> dict[str, dict[str, Path]]:
         }
         place = local_path(join(pipeline.root, "experiments", pipeline.id))
         there = {name: local_path(uri) for name, uri in uris.items() if Path(uri).exists()}
+        for name in {*_listed(place / RESULTS), *uris} - set(there):
+            if (place / name).is_symlink():
+                (place / name).unlink()
         text = json.dumps(uris, indent=1).encode()
-        target = place / "outputs.json"
+        target = place / RESULTS
         if not target.exists() or target.read_bytes() != text:
             LocalStore().write(str(target), text)
         for name, path in there.items():
             _link(place / name, path)
-        results[pipeline.id] = there
+        results[pipeline.id] = {name: place / name for name in there}
     return results
+
+
+def _listed(path: Path) -> list[str]:
+    """Return the names of the results that were there after the last run."""
+    try:
+        return list(json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def _link(link: Path, target: Path) -> None:
@@ -140,5 +161,6 @@ def _link(link: Path, target: Path) -> None:
         return
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".partial-{link.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
     temporary.replace(link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,13 @@ class Store(Protocol):
 
     def stat(self, uri: str) -> Stat:
         """Return size and version of one object."""
+        ...
+
+    def stats(self, uri: str, paths: Iterable[str]) -> dict[str, Stat]:
+        """Return the stat of those `paths`, relative to the folder `uri`, that are objects.
+
+        For 100,000 of them at once: a store that takes a request for each lists the folder.
+        """
         ...
 
     def exists(self, uri: str) -> bool:
