@@ -16,6 +16,7 @@ from swath.grid.grid import Grid
 from swath.learn import PredictOptions, SegmentationModel, SemanticSegmentation, TrainOptions
 from swath.plan.command import Command, Ref
 from swath.raster.cog import write_geotiff
+from swath.run.state import StateFolder
 from swath.run.work import SplitValues, Work
 from swath.scene.spec import ChipSampling, ClassConfig, Scene
 
@@ -98,7 +99,7 @@ class Chain:
                     options={"threads": 1, "device": "cpu", **command.options, **options},
                     inputs={name: self._paths(value) for name, value in unit.inputs.items()},
                     outputs=outputs,
-                    state_dir=folder / "state",
+                    state=StateFolder(folder / "state", folder / "private", start_over=False),
                     progress=_check_progress,
                     values=values,
                 )

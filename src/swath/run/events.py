@@ -48,6 +48,8 @@ class EventWriter:
     def __init__(self, path: Path, split: str, emit: Emit = ignore) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8", buffering=1)
+        if _ends_within_a_line(path):  # the writer before was killed
+            self._file.write("\n")
         self._split = split
         self._emit = emit
 
@@ -60,6 +62,11 @@ class EventWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.seek(0, 2) > 0 and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
 
 
 class EventReader:

@@ -54,7 +54,7 @@ class LocalRunner:
         """
         make = self._find_make()
         folder = context.folder
-        (folder.path / "Makefile").write_text(makefile(context.plan, folder.id))
+        (folder.path / "Makefile").write_bytes(os.fsencode(makefile(context.plan, folder.id)))
         alive = folder.hold("alive", inherit=True)
         try:
             arguments = [make, f"-j{self._jobs}", "--output-sync=target", "-f", "Makefile", "all"]
@@ -101,11 +101,13 @@ class LocalRunner:
                     context.emit(event)
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # a second Ctrl-C must not stop the stopping
-            end_processes(context.folder)
-            process.wait()
+            # A second Ctrl-C must not stop the stopping.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                end_processes(context.folder)
+                process.wait()
+            finally:
+                signal.signal(signal.SIGINT, before)
             raise InterruptedRunError(
                 "the run was interrupted; what was finished stays finished.",
                 mend="Run again to go on.",
@@ -123,8 +125,12 @@ def _environment() -> Mapping[str, str]:
     The jobs and flags of a `make` that called us are not those of our make, and the descriptors of
     its job server are not open here.
     """
-    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS"}
-    return {name: value for name, value in os.environ.items() if name not in outer}
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS", "MAKEFILES"}
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    if search := environment.get("PYTHONPATH"):  # workers start in the folder of the run
+        folders = [os.path.abspath(item) for item in search.split(os.pathsep) if item]  # noqa: PTH100
+        environment["PYTHONPATH"] = os.pathsep.join(folders)
+    return environment
 
 
 def _outcome(context: RunContext, folder: RunFolder) -> Outcome:

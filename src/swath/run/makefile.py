@@ -13,14 +13,14 @@ from swath.plan.plan import Plan
 
 
 def quoted(text: str) -> str:
-    """Quote text for the shell in a recipe of make.
+    r"""Quote text for the shell, in the value of a variable of make.
 
     Examples
     --------
-    >>> quoted("/a b/$x")
-    "'/a b/$$x'"
+    >>> print(quoted("/a b/$x#1"))
+    '/a b/$$x\#1'
     """
-    return shlex.quote(text).replace("$", "$$")
+    return shlex.quote(text).replace("$", "$$").replace("#", "\\#")
 
 
 def makefile(plan: Plan, run: str) -> str:

@@ -34,9 +34,7 @@ def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> list[str]:
     ids = {pipeline.id for pipeline in pipelines}
     for root in dict.fromkeys(local_path(pipeline.root) for pipeline in pipelines):
         for folder in runs_of(root):
-            if not folder.is_held("alive"):
-                continue
-            if folder.is_held("control"):
+            if folder.is_held("control"):  # asked first: before its workers are there, it counts
                 same = ids & {item["id"] for item in folder.read_plan()["experiments"]}
                 if same:
                     raise DeclarationError(
@@ -44,7 +42,7 @@ def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> list[str]:
                         where=str(root),
                         mend=f"Wait for it, or stop it with: swath cancel {folder.path}",
                     )
-            else:
+            elif folder.is_held("alive"):
                 end_processes(folder)
                 ended.append(folder.id)
     return ended
@@ -52,9 +50,8 @@ def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> list[str]:
 
 def end_processes(folder: RunFolder, *, patience_s: float = 5.0) -> None:
     """Stop the processes of a run: politely, then for good; returns when they are gone."""
-    try:
-        group = int((folder.path / GROUP).read_text())
-    except (FileNotFoundError, ValueError):
+    group = _group(folder, patience_s)
+    if group is None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         end = time.monotonic() + patience_s
@@ -66,6 +63,17 @@ def end_processes(folder: RunFolder, *, patience_s: float = 5.0) -> None:
             if not folder.is_held("alive"):
                 return
             time.sleep(0.02)
+
+
+def _group(folder: RunFolder, patience_s: float) -> int | None:
+    """Return the process group of a run; one that is just being started notes it in a moment."""
+    end = time.monotonic() + patience_s
+    while folder.is_held("alive") and time.monotonic() < end:
+        try:
+            return int((folder.path / GROUP).read_text())
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.02)
+    return None
 
 
 def cancel(folder: RunFolder) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from swath.errors import ConfigError, UnitError
+from swath.run.state import StateFolder
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Work:
         options: Mapping[str, Any],
         inputs: Mapping[str, str | list[str]],
         outputs: Mapping[str, Path],
-        state_dir: Path,
+        state: StateFolder,
         progress: ProgressCall,
         values: SplitValues,
     ) -> None:
@@ -88,7 +89,7 @@ class Work:
         self.progress = progress
         self._inputs = inputs
         self._outputs = outputs
-        self._state_dir = state_dir
+        self._state = state
         self._values = values
 
     def input(self, name: str) -> str:
@@ -124,8 +125,7 @@ class Work:
     @property
     def state_dir(self) -> Path:
         """A local folder that outlives a kill of this unit; removed once the unit is done."""
-        self._state_dir.mkdir(parents=True, exist_ok=True)
-        return self._state_dir
+        return self._state.path
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Return a value that the units of this split share, made at the first call."""

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import os
 import resource
-import shutil
 import socket
 import sys
+import threading
 import time
 import traceback
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 
 from swath.errors import InterruptedRunError, SwathError, UnitError
-from swath.plan.record import SIDECAR, Record, part_uri, read_parts, write_part
+from swath.plan.record import Record, part_uri, read_parts, write_part
 from swath.plan.scan import source_identity
 from swath.run.assignment import AssignedUnit, Assignment
+from swath.run.desk import Desk
 from swath.run.events import EventWriter
 from swath.run.gpus import take_devices
 from swath.run.work import SplitValues, Work
-from swath.store import Store, local_path, open_store
+from swath.store import Store, open_store
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -38,8 +40,11 @@ THREAD_VARIABLES = (
 )
 """Variables by which libraries learn, when they are loaded, how many threads they may use."""
 
-FLUSH_S = 1.0
-"""A part of records is written at the latest after this many seconds with a finished unit."""
+FLUSH_S = 0.5
+"""A finished unit is on record at the latest after this many seconds, in a young split."""
+
+FLUSH_SHARE = 0.01
+"""... and in an old one after this share of its age."""
 
 Function = Callable[[Work], None]
 
@@ -54,14 +59,12 @@ def load_function(reference: str) -> Function:
     """
     place, _, name = reference.rpartition(":")
     try:
-        if place.endswith(".py"):
-            module = load_file(Path(place))
-        else:
-            module = importlib.import_module(place)
+        is_file = place.endswith(".py")
+        module = load_file(Path(place)) if is_file else importlib.import_module(place)
         function = getattr(module, name)
-    except (ImportError, AttributeError, FileNotFoundError) as error:
+    except Exception as error:  # the user's file may do anything when it is imported
         raise UnitError(
-            f"the function {reference} cannot be loaded: {error}.",
+            f"the function {reference} cannot be loaded: {type(error).__name__}: {error}.",
             mend="Check that the package or file is there and that it imports.",
         ) from error
     found: Function = getattr(function, "function", function)
@@ -130,7 +133,7 @@ def run_assignment(assignment: Assignment, events: EventWriter) -> bool:
     except SwathError as error:
         n_failed += 1
         events.write("failed", error=str(error), traceback=traceback.format_exc())
-        print(traceback.format_exc(), file=sys.stderr)
+        print(traceback.format_exc(), file=sys.stderr)  # noqa: T201 - the log of the split
         return False
     finally:
         records.flush()
@@ -154,7 +157,7 @@ def _run_unit(
 ) -> bool:
     """Do one unit; return whether it succeeded."""
     started = time.time()
-    desk = _Desk(assignment, unit)
+    desk = Desk(assignment, unit)
     last_told = 0.0
 
     def progress(done: float, total: float, **numbers: float) -> None:
@@ -162,7 +165,11 @@ def _run_unit(
         now = time.monotonic()
         if now - last_told >= 0.25 or done >= total:
             last_told = now
-            events.write("progress", unit=unit.name, done=done, total=total, numbers=numbers)
+            # float(): numbers of numpy and torch are not JSON
+            told = {name: float(number) for name, number in numbers.items()}
+            events.write(
+                "progress", unit=unit.name, done=float(done), total=float(total), numbers=told
+            )
 
     try:
         _refuse_changed_sources(unit)
@@ -170,46 +177,45 @@ def _run_unit(
         function(
             Work(
                 unit=unit.name,
-                params=assignment.params,
-                unit_params=unit.params,
-                options={"threads": assignment.threads} | dict(assignment.options),
+                # Copies: what a function does to them must not reach the next unit.
+                params=deepcopy(assignment.params),
+                unit_params=deepcopy(unit.params),
+                options={"threads": assignment.threads} | deepcopy(dict(assignment.options)),
                 inputs=unit.inputs,
                 outputs=desk.paths,
-                state_dir=desk.state_dir,
+                state=desk.state,
                 progress=progress,
                 values=values,
             )
         )
         _refuse_changed_sources(unit)
         outputs = desk.publish()
-    except Exception as error:
+        seconds = time.time() - started
+        records.add(
+            Record(
+                fingerprint=unit.fingerprint,
+                unit=unit.name,
+                outputs=outputs,
+                started=started,
+                seconds=round(seconds, 3),
+                peak_memory_bytes=_peak_memory(),
+                host=socket.gethostname(),
+                run=assignment.run,
+            )
+        )
+        desk.state.remove()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - sys.exit() in a function, too
         text = traceback.format_exc()
         events.write("unit_failed", unit=unit.name, error=_one_line(error), traceback=text)
-        print(f"unit {unit.name} failed\n{text}", file=sys.stderr, flush=True)
-        desk.discard()
+        print(f"unit {unit.name} failed\n{text}", file=sys.stderr, flush=True)  # noqa: T201
         return False
-    except BaseException:
-        desk.discard()
-        raise
-    seconds = time.time() - started
-    records.add(
-        Record(
-            fingerprint=unit.fingerprint,
-            unit=unit.name,
-            outputs=outputs,
-            started=started,
-            seconds=round(seconds, 3),
-            peak_memory_bytes=_peak_memory(),
-            host=socket.gethostname(),
-            run=assignment.run,
-        )
-    )
-    desk.forget_state()
+    finally:
+        desk.close()
     events.write("unit_done", unit=unit.name, seconds=round(seconds, 3), memory=_peak_memory())
     return True
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return str(error) if isinstance(error, SwathError) else f"{type(error).__name__}: {error}"
 
 
@@ -230,98 +236,52 @@ def _refuse_changed_sources(unit: AssignedUnit) -> None:
             )
 
 
-def _is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-class _Desk:
-    """Where a unit's outputs are written before they are published."""
-
-    def __init__(self, assignment: Assignment, unit: AssignedUnit) -> None:
-        folder = local_path(assignment.folder)
-        self._unit = unit
-        self._mine = f".partial-{unit.fingerprint}-{socket.gethostname()}-{os.getpid()}"
-        self._folder = folder / self._mine
-        self._siblings = f".partial-{unit.fingerprint}-{socket.gethostname()}-*"
-        self.state_dir = folder / f".partial-state-{unit.fingerprint}"
-        names = {name: f"{name}{Path(uri).suffix}" for name, uri in unit.outputs.items()}
-        self.paths = {name: self._folder / file for name, file in names.items()}
-
-    def clear(self) -> None:
-        """Remove what dead processes left, and the state of a unit that is to start over."""
-        for leftover in self._folder.parent.glob(self._siblings):
-            pid = int(leftover.name.rpartition("-")[2])
-            if leftover.name == self._mine or not _is_alive(pid):
-                shutil.rmtree(leftover, ignore_errors=True)
-        if self._unit.forced:
-            shutil.rmtree(self.state_dir, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-
-    def publish(self) -> dict[str, tuple[str, int]]:
-        """Rename every output into place; return URI and size of each."""
-        sizes: dict[str, tuple[str, int]] = {}
-        for name, path in self.paths.items():
-            if not path.is_file():
-                raise UnitError(
-                    f"the output {name!r} was declared and not written.",
-                    where=self._unit.name,
-                    mend=f"Write it to the path that work.output({name!r}) gives.",
-                )
-            sizes[name] = (self._unit.outputs[name], path.stat().st_size)
-        for name, path in self.paths.items():
-            uri = self._unit.outputs[name]
-            store = open_store(uri)
-            pinned = name in self._unit.pinned
-            if pinned:
-                store.delete(uri + SIDECAR)
-            store.put(path, uri)
-            if pinned:
-                made_for = {"fingerprint": self._unit.fingerprint, "unit": self._unit.name}
-                store.write(uri + SIDECAR, json.dumps(made_for).encode())
-        self.discard()
-        return sizes
-
-    def discard(self) -> None:
-        """Remove what was written and not published."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def forget_state(self) -> None:
-        """Remove the state of a unit that is done."""
-        shutil.rmtree(self.state_dir, ignore_errors=True)
-
-
 class _RecordWriter:
-    """Gathers records and writes them in parts."""
+    """Gathers records and writes them in parts.
+
+    A part is written a while after the first record that waits for it, by a timer: the next unit
+    may take hours. The while grows with the age of the split, so that a split of many thousand
+    units leaves hundreds of parts for the planner to read, and a kill costs a hundredth of what
+    was done.
+    """
 
     def __init__(self, assignment: Assignment) -> None:
         self._store: Store = open_store(assignment.folder)
         self._folder = assignment.folder
         self._writer = f"{assignment.run}.{assignment.key}"
         self._waiting: list[Record] = []
-        self._last_flush = time.monotonic() - FLUSH_S
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+        self._started = time.monotonic()
         own: list[str] = []
-        while local_path(uri := part_uri(self._folder, self._writer, len(own))).exists():
+        while self._store.exists(uri := part_uri(self._folder, self._writer, len(own))):
             own.append(uri)
         self._number = len(own)
         self.known = frozenset(read_parts(self._store, own))
 
     def add(self, record: Record) -> None:
-        """Keep a record, and write a part if the last one is a while ago."""
-        self._waiting.append(record)
-        if time.monotonic() - self._last_flush >= FLUSH_S:
-            self.flush()
+        """Keep a record; it is written at once if its unit took long, else soon."""
+        with self._lock:
+            self._waiting.append(record)
+            patience_s = max(FLUSH_S, FLUSH_SHARE * (time.monotonic() - self._started))
+            if record.seconds >= patience_s:
+                self.flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(patience_s, self._flush_soon)
+                self._timer.daemon = True
+                self._timer.start()
 
     def flush(self) -> None:
         """Write what is waiting."""
-        if self._waiting:
-            write_part(self._store, self._folder, self._writer, self._number, self._waiting)
-            self._number += 1
-            self._waiting = []
-        self._last_flush = time.monotonic()
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._waiting:
+                write_part(self._store, self._folder, self._writer, self._number, self._waiting)
+                self._number += 1
+                self._waiting = []
+
+    def _flush_soon(self) -> None:
+        with suppress(SwathError):  # it is tried again, and told, by the worker itself
+            self.flush()
