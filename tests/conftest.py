@@ -6,6 +6,9 @@ Not for fixtures of one room; those stand in the `conftest.py` of that room's fo
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,44 @@ def shared_data() -> Path:
 def olinda() -> Path:
     """Return the folder of the Olinda example: `L7_ETMs.tif` and `labels.tif`."""
     return PROJECT / "examples" / "olinda"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command line answered."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def run_swath() -> Callable[..., int]:
+    """Return a function that runs ``swath ARGUMENTS...`` in this process."""
+    from swath.cli.app import run_app
+
+    def run(*arguments: object) -> int:
+        taken = (signal.SIGINT, signal.SIGTERM)  # by `swath run`; given back
+        before = [signal.getsignal(number) for number in taken]
+        try:
+            return run_app([str(argument) for argument in arguments])
+        finally:
+            for number, handler in zip(taken, before, strict=True):
+                signal.signal(number, handler)
+
+    return run
+
+
+@pytest.fixture
+def swath_cli(
+    run_swath: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Return a function that runs ``swath ARGUMENTS...`` and returns what it answered."""
+
+    def call(*arguments: object) -> Answer:
+        capsys.readouterr()
+        exit_code = run_swath(*arguments)
+        told = capsys.readouterr()
+        return Answer(exit_code, told.out, told.err)
+
+    return call

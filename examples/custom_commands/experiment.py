@@ -35,10 +35,15 @@ def greenness(work: swath.Work) -> None:
     import numpy as np
     import rasterio
 
-    maps = [rasterio.open(path).read(1).ravel() for path in work.inputs("ndvi")]
-    index = np.concatenate(maps).astype("float64")
-    valid = index[np.isfinite(index)]
-    summary = {"mean_ndvi": valid.mean(), "green": (valid > work.params["threshold"]).mean()}
+    n_valid, n_green, total = 0, 0, 0.0
+    for path in work.inputs("ndvi"):
+        with rasterio.open(path) as scene:
+            index = scene.read(1)
+        valid = index[np.isfinite(index)].astype("float64")
+        n_valid += valid.size
+        n_green += int((valid > work.params["threshold"]).sum())
+        total += float(valid.sum())
+    summary = {"mean_ndvi": total / n_valid, "green_share": n_green / n_valid}
     work.output("summary").write_text(json.dumps(summary))
 
 

@@ -15,7 +15,8 @@ from swath.cli.progress import Progress
 from swath.cli.render import plan_text, table
 from swath.errors import RunError
 from swath.experiment.check import refuse_problems
-from swath.experiment.session import RunResult, execute, plan_experiments
+from swath.experiment.config import Declared
+from swath.experiment.session import RunResult, execute, plan_experiments, plan_to_run
 from swath.plan.plan import Plan
 from swath.plan.touch import touch
 from swath.run.folder import RunFolder
@@ -54,13 +55,7 @@ def command(
         signal.signal(number, _interrupt)
     asked = request(config, runner, commands, options)
     declared = [item.declared for item in asked.found]
-    made = plan_experiments(
-        declared,
-        runner=runner,
-        selection=asked.selection,
-        splits=asked.splits,
-        settings=asked.settings,
-    )
+    made = _plan(declared, runner, asked, is_to_run=not (dry_run or as_touch))
     click.echo(plan_text(made), err=not dry_run or as_json)
     if as_touch:
         return _touch(made)
@@ -70,6 +65,27 @@ def command(
     if dry_run:
         return 0
     return _run(made, runner, asked, keep_going=keep_going, as_json=as_json)
+
+
+def _plan(declared: list[Declared], runner: str, asked: Request, *, is_to_run: bool) -> Plan:
+    if not is_to_run:
+        return plan_experiments(
+            declared,
+            runner=runner,
+            selection=asked.selection,
+            splits=asked.splits,
+            settings=asked.settings,
+        )
+    made, ended = plan_to_run(
+        declared,
+        runner=runner,
+        selection=asked.selection,
+        splits=asked.splits,
+        settings=asked.settings,
+    )
+    for run in ended:
+        click.echo(f"ended what a killed client had left running: {run}", err=True)
+    return made
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -97,8 +113,6 @@ def _run(made: Plan, runner: str, asked: Request, *, keep_going: bool, as_json: 
             emit=progress.emit,
             started=started,
         )
-    for ended in result.ended_runs:
-        click.echo(f"ended what a killed client had left running: {ended}", err=True)
     if as_json:
         click.echo(json.dumps(_as_json(result), indent=1))
     else:
@@ -130,7 +144,7 @@ def _tell_results(result: RunResult) -> None:
         for name, path in paths.items():
             if name == "scores.json":
                 click.echo(_scores(path))
-        rows = [[name, str(path)] for name, path in paths.items()]
+        rows = [[name, _near(path)] for name, path in paths.items()]
         click.echo(table([["result", "path"], *rows]))
 
 
@@ -141,6 +155,12 @@ def _scores(path: Path) -> str:
     by_class = table(scores.class_rows(), right=range(1, 6))
     by_scene = table(scores.summary_rows(), right=range(1, 7))
     return f"{by_class}\n\n{by_scene}\n"
+
+
+def _near(path: Path) -> str:
+    """Return the path relative to the working folder if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _failure(result: RunResult) -> RunError:

@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swath.evaluate.counts import SceneCounts
 from swath.scene.spec import ClassConfig
 from swath.stats.confusion import ConfusionCounts
 from swath.stats.scores import Scores
+
+if TYPE_CHECKING:  # counting reads imagery; a table of scores is shown without
+    from swath.evaluate.counts import SceneCounts
 
 OVERALL = "overall"
 _OF_ALL = (

@@ -173,9 +173,10 @@ def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
     maps = mosaic.declare(root, mapped, task, grids, predicted)
     evaluated = evaluate.declare(root, scored, task.classes, grids, maps)
     scores = score.declare(root, scored, task.classes, evaluated)
+    described = {name: value for name, value in experiment.to_json().items() if name != "root_uri"}
     bundled = bundle.declare(
         root,
-        experiment.to_json(),
+        described,  # where results lie is no part of what they are
         task,
         experiment.train_scenes,
         grids,

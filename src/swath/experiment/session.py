@@ -43,16 +43,13 @@ class RunResult:
     folder
         The run's folder; None if there was nothing to run.
     results
-        Experiment id to name of the result to its path, of those that exist.
-    ended_runs
-        Ids of earlier runs whose left-over processes were ended first.
+        Experiment id to name of the result to the link to it, of those that exist.
     """
 
     plan: Plan
     outcome: Outcome
     folder: RunFolder | None
     results: dict[str, dict[str, Path]] = field(default_factory=dict)
-    ended_runs: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -115,6 +112,47 @@ def plan_experiments(
     )
 
 
+def plan_to_run(
+    declared: Sequence[Declared],
+    *,
+    runner: str,
+    selection: Selection | None = None,
+    splits: Splits | None = None,
+    settings: Settings,
+) -> tuple[Plan, list[str]]:
+    """Plan what is going to be run: nothing else works on these experiments then.
+
+    What a killed client left running is ended first, and the plan made anew: units that were
+    finished meanwhile are done.
+
+    Parameters
+    ----------
+    declared, runner, selection, splits, settings
+        See `plan_experiments`.
+
+    Returns
+    -------
+    plan
+        What to run.
+    ended
+        Ids of the runs whose processes were ended.
+
+    Raises
+    ------
+    DeclarationError
+        If somebody else is running one of these experiments, and as `plan_experiments`.
+    """
+
+    def plan() -> Plan:
+        return plan_experiments(
+            declared, runner=runner, selection=selection, splits=splits, settings=settings
+        )
+
+    made = plan()
+    ended = [] if made.is_empty else settle_with_earlier_runs(made.graph.pipelines)
+    return (plan() if ended else made), ended
+
+
 def run_experiments(
     declared: Sequence[Declared],
     runner: str = "local",
@@ -144,7 +182,7 @@ def run_experiments(
         If the user interrupted; what was finished stays finished.
     """
     settings = settings or load_settings()
-    made = plan_experiments(
+    made, _ = plan_to_run(
         declared, runner=runner, selection=selection, splits=splits, settings=settings
     )
     return execute(made, runner, settings=settings, keep_going=keep_going, emit=emit)
@@ -177,7 +215,7 @@ def execute(
     refuse_local(made, backend.abilities, runner)
     refuse_unwritable(pipelines)
     refuse_full_disk(made)
-    ended = settle_with_earlier_runs(pipelines)
+    settle_with_earlier_runs(pipelines)  # again: the imagery may have been checked for long
     folder = write_run(made, settings=settings, keep_going=keep_going, abilities=backend.abilities)
     control = folder.hold("control", inherit=False)
     try:
@@ -186,4 +224,4 @@ def execute(
         outcome = backend.run(RunContext(folder, made, settings, keep_going, emit))
     finally:
         os.close(control)
-    return RunResult(made, outcome, folder, write_results(made), tuple(ended))
+    return RunResult(made, outcome, folder, write_results(made))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from swath.errors import ConfigError
 from swath.plan.canonical import fingerprint_of
+from swath.store import normalise
 
 DECLARATION_SCHEMA = 1
 """Version of the JSON of a stored declaration; `swath.experiment.upgrades` reads older ones."""
@@ -170,6 +171,7 @@ class Command:
                     mend="Names of units are unique within a command.",
                 )
             seen.add(unit.name)
+        object.__setattr__(self, "root", normalise(self.root))
         if not self.phase:
             object.__setattr__(self, "phase", self.kind)
 
@@ -240,6 +242,7 @@ class Pipeline:
                 f"{self.id!r} is no id for an experiment.",
                 mend="Use letters, digits and '._-'.",
             )
+        object.__setattr__(self, "root", normalise(self.root))
 
     def to_json(self) -> dict[str, Any]:
         """Return the pipeline as JSON values, which `from_json` reads back unchanged."""
