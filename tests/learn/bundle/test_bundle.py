@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from swath.grid.grid import Grid
 from swath.grid.window import Window
 from swath.learn.bundle.members import OPTIONAL, REQUIRED
 from swath.learn.bundle.read import check_bundle, open_bundle, predict_image
-from swath.learn.bundle.stac import union_wgs84
+from swath.learn.bundle.stac import mlm_name, union_wgs84
 from swath.learn.bundle.write import BundleSources, golden_chip, write_bundle
 from swath.learn.semantic_segmentation.prediction import load_predictor
 from swath.learn.semantic_segmentation.training import TrainedFiles
@@ -104,6 +105,11 @@ def test_the_item_describes_input_output_and_place(bundle: Path) -> None:
         item = json.loads(archive.read("item.json"))
     properties = item["properties"]
     assert item["stac_extensions"] == ["https://stac-extensions.github.io/mlm/v1.5.0/schema.json"]
+    # What the schema asks for, as far as it can be said by hand.
+    assert properties["mlm:name"] == "tiny"
+    assert properties["mlm:input"][0]["bands"] == [each["name"] for each in properties["bands"]]
+    assert all(re.fullmatch(r"[0-9a-zA-Z_.-]+", key) for key in properties["mlm:hyperparameters"])
+    assert all("mlm:model" in asset["roles"] for asset in item["assets"].values())
     assert properties["mlm:tasks"] == ["semantic-segmentation"]
     assert properties["mlm:input"][0]["input"]["shape"] == [-1, 3, 32, 32]
     assert len(properties["mlm:input"][0]["value_scaling"]) == 3
@@ -116,6 +122,11 @@ def test_the_item_describes_input_output_and_place(bundle: Path) -> None:
         "./model.safetensors",
         "./model.onnx",
     }
+
+
+@pytest.mark.parametrize("name", ["zion", "2024", "a", "x-", "_y"])
+def test_any_id_of_an_experiment_becomes_a_name_that_the_extension_allows(name: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.-]+[a-zA-Z0-9]", mlm_name(name))
 
 
 def test_a_place_without_crs_is_no_place() -> None:

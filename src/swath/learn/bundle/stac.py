@@ -59,13 +59,14 @@ def stac_item(
         Numbers in the model.
     """
     box = union_wgs84(grids)
-    best = {f"best {key}": value for key, value in description.training.get("best", {}).items()}
+    best = {f"best_{key}": value for key, value in description.training.get("best", {}).items()}
     properties = {
         **_ALWAYS,
-        "mlm:name": name,
+        "bands": [{"name": each} for each in _band_names(description)],
+        "mlm:name": mlm_name(name),
         "mlm:architecture": f"{task.model.architecture} {task.model.encoder}",
         "mlm:tasks": [TASKS[task.kind]],
-        "mlm:framework": "pytorch",
+        "mlm:framework": "PyTorch",
         "mlm:framework_version": description.packages.get("torch", ""),
         "mlm:total_parameters": n_parameters,
         "mlm:pretrained": task.model.weights is not None,
@@ -99,6 +100,22 @@ def stac_item(
     return item
 
 
+def mlm_name(name: str) -> str:
+    """Return a name that the extension allows: it starts with a letter, ends with one or a digit.
+
+    Examples
+    --------
+    >>> mlm_name("zion"), mlm_name("2024-run.")
+    ('zion', 'model-2024-run')
+    """
+    trimmed = name.rstrip("_.-")
+    return trimmed if len(trimmed) > 2 and trimmed[0].isalpha() else f"model-{trimmed}"
+
+
+def _band_names(description: ModelDescription) -> list[str]:
+    return [f"band {index + 1}" for index in range(description.n_bands)]
+
+
 def union_wgs84(grids: Sequence[Grid]) -> tuple[float, float, float, float] | None:
     """Return west, south, east, north in degrees around all grids that have a CRS."""
     boxes = []
@@ -123,7 +140,7 @@ def _input(description: ModelDescription) -> dict[str, Any]:
     size, normalisation = description.chip_size, description.normalisation
     return {
         "name": INPUT,
-        "bands": [{"name": f"band {index + 1}"} for index in range(description.n_bands)],
+        "bands": _band_names(description),
         "input": {
             "shape": [-1, description.n_bands, size, size],
             "dim_order": ["batch", "bands", "height", "width"],
