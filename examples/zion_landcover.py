@@ -72,6 +72,7 @@ def get_configs(
             task=task.replace(train=task.train.replace(learning_rate=rate)),
             train_scenes=(scene("train", training),),
             validation_scenes=(scene("validation", validation),),
+            preview_bands=(2, 1, 0),  # red, green, blue are bands 4, 3, 2 of the sensor
         )
         for rate in learning_rates
     ]

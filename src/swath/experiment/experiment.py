@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, NonNegativeInt, field_validator, model_validator
 
 from swath.commands import analyze, bundle, chip, evaluate, mosaic, predict, score, train
 from swath.errors import DataError, Problems, SwathError
@@ -54,6 +54,9 @@ class Experiment(Spec):
 
     test_scenes: tuple[Scene, ...] = ()
     """Further scenes to be mapped, and evaluated if they have labels; training never sees them."""
+
+    preview_bands: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (0, 1, 2)
+    """Bands of the image, 0-based, that pictures show as red, green and blue."""
 
     @field_validator("id")
     @classmethod
@@ -171,7 +174,9 @@ def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
     trained = train.declare(root, task, chips, analysis, training, validation, resources=ONE_GPU)
     predicted = predict.declare(root, mapped, task, grids, trained, resources=ONE_GPU)
     maps = mosaic.declare(root, mapped, task, grids, predicted)
-    evaluated = evaluate.declare(root, scored, task.classes, grids, maps)
+    evaluated = evaluate.declare(
+        root, scored, task.classes, grids, maps, preview_bands=experiment.preview_bands
+    )
     scores = score.declare(root, scored, task.classes, evaluated)
     described = {name: value for name, value in experiment.to_json().items() if name != "root_uri"}
     bundled = bundle.declare(
