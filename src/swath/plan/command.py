@@ -171,6 +171,7 @@ class Command:
                     mend="Names of units are unique within a command.",
                 )
             seen.add(unit.name)
+            _refuse_outputs(self.kind, unit)
         object.__setattr__(self, "root", normalise(self.root))
         if not self.phase:
             object.__setattr__(self, "phase", self.kind)
@@ -178,7 +179,10 @@ class Command:
     @cached_property
     def params_key(self) -> str:
         """Hash of kind, version and params: the folder of its outputs under the kind."""
-        return fingerprint_of([self.kind, self.version, self.params])
+        try:
+            return fingerprint_of([self.kind, self.version, self.params])
+        except TypeError as error:
+            raise _not_json(error, self.kind) from None
 
     @cached_property
     def unit_keys(self) -> tuple[str, ...]:
@@ -187,12 +191,15 @@ class Command:
         It covers everything that was declared and nothing that was found on disk, so it is known
         before any file is looked at.
         """
-        return tuple(
-            fingerprint_of(
-                [self.params_key, self.root, unit.name, unit.inputs, unit.outputs, unit.params]
+        try:
+            return tuple(
+                fingerprint_of(
+                    [self.params_key, self.root, unit.name, unit.inputs, unit.outputs, unit.params]
+                )
+                for unit in self.units
             )
-            for unit in self.units
-        )
+        except TypeError as error:
+            raise _not_json(error, self.kind) from None
 
     @cached_property
     def _key_of_unit(self) -> Mapping[str, str]:
@@ -210,6 +217,38 @@ class Command:
     def refs(self, output: str) -> tuple[Ref, ...]:
         """Point at the output of this name of every unit, in order."""
         return tuple(Ref(key, output) for key in self.unit_keys)
+
+
+def _not_json(error: TypeError, kind: str) -> ConfigError:
+    return ConfigError(
+        f"a parameter cannot be part of a fingerprint: {error}.",
+        where=kind,
+        mend="Give texts, numbers, booleans, None, and lists and mappings of them.",
+    )
+
+
+def is_pinned(output: str) -> bool:
+    """Tell whether the declared place of an output is a URI rather than a file name."""
+    return output.startswith("/") or "://" in output
+
+
+def _refuse_outputs(kind: str, unit: Unit) -> None:
+    """Refuse outputs of one unit that overwrite each other, or leave the unit's folder."""
+    if len(set(unit.outputs.values())) < len(unit.outputs):
+        raise ConfigError(
+            f"two outputs of the unit {unit.name!r} have one place: {unit.outputs}.",
+            where=kind,
+            mend="Give each output a place of its own.",
+        )
+    for name, place in unit.outputs.items():
+        if is_pinned(place):
+            continue
+        if any(not part or part.startswith((".", "~")) for part in place.split("/")):
+            raise ConfigError(
+                f"the output {name!r} of the unit {unit.name!r} cannot be the file {place!r}.",
+                where=kind,
+                mend="Give a plain file name; or an absolute path, to choose the place yourself.",
+            )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from swath.errors import ConfigError, GraphError
 from swath.plan.canonical import fingerprint_of
-from swath.plan.command import Command, Pipeline, Ref, Unit
+from swath.plan.command import Command, Pipeline, Ref, Unit, is_pinned
 from swath.store import normalise
 
 
@@ -212,11 +212,6 @@ def _connect(drafts: Sequence[_Draft]) -> None:
             else:
                 draft.reads.append(Read(name, uri))
         draft.producers = sorted({read.producer for read in draft.reads if not read.source})
-
-
-def is_pinned(output: str) -> bool:
-    """Tell whether the declared place of an output is a URI rather than a file name."""
-    return output.startswith("/") or "://" in output
 
 
 def _pinned_outputs(drafts: Sequence[_Draft]) -> dict[str, tuple[int, str]]:

@@ -44,6 +44,9 @@ class Record:
         Id of the run that did it.
     note
         Free text: where outputs were taken over from, for example.
+    redone
+        True if it was run though it was done. What was made from the result before has to be made
+        again, even by a later run, if this one is killed in between.
     """
 
     fingerprint: str
@@ -55,6 +58,7 @@ class Record:
     host: str = ""
     run: str = ""
     note: str = ""
+    redone: bool = False
 
     def to_line(self) -> str:
         """Return the record as one line of JSON, without the line end."""
@@ -68,6 +72,11 @@ class Record:
 
 
 _FIELDS = frozenset(Record.__dataclass_fields__)
+
+
+def sidecar(fingerprint: str, unit: str) -> bytes:
+    """Return the content of the file beside a pinned output."""
+    return json.dumps({"fingerprint": fingerprint, "unit": unit}).encode()
 
 
 def command_folder(root: str, kind: str, params_key: str) -> str:

@@ -15,7 +15,8 @@ from operator import itemgetter
 
 from swath.errors import GraphError, NotFoundError
 from swath.plan.canonical import fingerprint_of
-from swath.plan.graph import Graph, UnitNode, is_pinned
+from swath.plan.command import is_pinned
+from swath.plan.graph import Graph, UnitNode
 from swath.plan.reason import Before, Cause, Reason, explain
 from swath.plan.record import SIDECAR, Record, command_folder, read_all
 from swath.plan.select import Wish
@@ -58,6 +59,12 @@ class Scanned:
     record: Record | None = None
     state: State = State.DONE
     reason: Reason | None = None
+
+    @property
+    def runs_again(self) -> bool:
+        """True if it runs though it is done, or though nobody asked whether it is."""
+        is_forced = self.reason is not None and self.reason.cause is Cause.FORCED
+        return self.state is State.RUN and (is_forced or self.record is not None)
 
 
 Memory = Callable[[str, str, str], Before | None]
@@ -134,24 +141,19 @@ def _judge(
     command = node.command
     record = folder.records.get(item.fingerprint)
     defect = folder.defect(unit.unit.outputs, item, record)
-    rerun_upstream = next(
-        (
-            p
-            for p in unit.producers
-            if found[p].state is State.RUN
-            and (reason := found[p].reason) is not None
-            and reason.cause in {Cause.FORCED, Cause.UPSTREAM}
-        ),
-        None,
-    )
     item.record = record if defect is None else None
+    again = next((p for p in unit.producers if found[p].runs_again), None)
     if wish.forces(unit):
         item.reason = Reason(Cause.FORCED)
     elif defect is not None and record is not None:
         item.reason = defect
-    elif record is not None and rerun_upstream is not None:
-        item.reason = Reason(Cause.UPSTREAM, _title(graph, rerun_upstream))
-    elif record is None:
+    elif record is not None and again is not None:
+        item.reason = Reason(Cause.UPSTREAM, _title(graph, again))
+    elif record is not None:
+        newer = next((p for p in unit.producers if _was_redone_after(record, found[p])), None)
+        if newer is not None:
+            item.reason = Reason(Cause.INPUT_CHANGED, f"{_title(graph, newer)} was run again")
+    else:
         waits = next((p for p in unit.producers if found[p].state is not State.DONE), None)
         item.reason = explain(
             _before(node.experiments, command.kind, unit.unit.name, memory),
@@ -171,6 +173,12 @@ def _judge(
         item.state = State.BLOCKED
     else:
         item.state = State.RUN
+
+
+def _was_redone_after(record: Record, producer: Scanned) -> bool:
+    """Tell whether a unit was made from what its producer has replaced since."""
+    redone = producer.record
+    return redone is not None and redone.redone and record.started < redone.started
 
 
 def _before(experiments: Collection[str], kind: str, unit: str, memory: Memory) -> Before | None:

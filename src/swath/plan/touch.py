@@ -6,10 +6,12 @@ outputs of the last plan are linked to their new place, and the record says from
 
 from __future__ import annotations
 
+import os
 import time
 
+from swath.plan.command import is_pinned
 from swath.plan.plan import Plan
-from swath.plan.record import Record, command_folder, write_part
+from swath.plan.record import SIDECAR, Record, command_folder, sidecar, write_part
 from swath.plan.scan import Memory, State
 from swath.store import open_store
 
@@ -25,6 +27,7 @@ def touch(plan: Plan, memory: Memory) -> tuple[list[int], list[int]]:
     touched, left
         Indexes of units that were recorded, and of those that had nothing to take over.
     """
+    records: dict[str, list[Record]] = {}
     touched: list[int] = []
     left: list[int] = []
     untouched: set[int] = set()
@@ -49,15 +52,19 @@ def touch(plan: Plan, memory: Memory) -> tuple[list[int], list[int]]:
             started=time.time(),
             note="outputs taken over by --touch",
         )
-        write_part(open_store(folder), folder, f"touch-{item.fingerprint}", 0, [record])
+        records.setdefault(folder, []).append(record)
         touched.append(unit.index)
+    writer = f"touch-{time.time_ns()}-{os.getpid()}"
+    for folder, lines in records.items():
+        write_part(open_store(folder), folder, writer, 0, lines)
     return touched, left
 
 
 def _take_over(plan: Plan, index: int, memory: Memory) -> dict[str, tuple[str, int]] | None:
     """Link the outputs of the last plan to their new place; None if they are not all there."""
-    node = plan.graph.nodes[plan.graph.units[index].node]
-    name = plan.graph.units[index].unit.name
+    graph_unit = plan.graph.units[index]
+    node = plan.graph.nodes[graph_unit.node]
+    name = graph_unit.unit.name
     remembered = (memory(experiment, node.command.kind, name) for experiment in node.experiments)
     before = next((item for item in remembered if item is not None), None)
     outputs = plan.scanned[index].outputs
@@ -71,5 +78,8 @@ def _take_over(plan: Plan, index: int, memory: Memory) -> dict[str, tuple[str, i
             return None
         if old != uri:
             store.copy(old, uri)
+        if is_pinned(graph_unit.unit.outputs[output]):
+            made_for = sidecar(plan.scanned[index].fingerprint, graph_unit.unit.name)
+            store.write(uri + SIDECAR, made_for)
         sizes[output] = (uri, store.stat(uri).size)
     return sizes

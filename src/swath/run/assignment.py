@@ -9,10 +9,8 @@ from typing import Any
 
 import swath
 from swath.errors import ConfigError
-from swath.plan.command import Ref, Resources
-from swath.plan.graph import is_pinned
+from swath.plan.command import Ref, Resources, is_pinned
 from swath.plan.plan import Plan, Split
-from swath.plan.reason import Cause
 from swath.plan.record import command_folder
 
 SCHEMA = 1
@@ -35,7 +33,7 @@ class AssignedUnit:
     sources
         URI to the identity that the plan found; the worker refuses another one.
     forced
-        True to start over, whatever a killed attempt left.
+        True if it runs though it is done: it starts over, whatever a killed attempt left.
     """
 
     name: str
@@ -146,5 +144,5 @@ def _assigned_unit(plan: Plan, index: int) -> AssignedUnit:
         outputs=item.outputs,
         pinned=[name for name, place in node.unit.outputs.items() if is_pinned(place)],
         sources={uri: found for (_, uri), found in item.identities.items()},
-        forced=item.reason is not None and item.reason.cause is Cause.FORCED,
+        forced=item.runs_again,
     )

@@ -6,14 +6,13 @@ published is removed, by this process or by the next one that does the unit.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 from pathlib import Path
 
 from swath.errors import UnitError
-from swath.plan.record import SIDECAR
+from swath.plan.record import SIDECAR, sidecar
 from swath.run.assignment import AssignedUnit, Assignment
 from swath.run.state import StateFolder
 from swath.store import local_path, open_store
@@ -79,11 +78,6 @@ class Desk:
         """Remove what was written and not published; the state stays, unless it was removed."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self.state.close()
-
-
-def sidecar(fingerprint: str, unit: str) -> bytes:
-    """Return the content of the file beside a pinned output."""
-    return json.dumps({"fingerprint": fingerprint, "unit": unit}).encode()
 
 
 def _is_alive(pid: int) -> bool:

@@ -201,6 +201,7 @@ def _run_unit(
                 peak_memory_bytes=_peak_memory(),
                 host=socket.gethostname(),
                 run=assignment.run,
+                redone=unit.forced,
             )
         )
         desk.state.remove()
