@@ -2,18 +2,21 @@
 
 For chips and for prediction, which both want many overlapping windows of one block. Not for
 reading: the caller gives a function that reads a window. One idea: walk down the windows row by
-row, hold only the rows that the current one needs, and read below them in large strips.
+row, hold only the strips that the current one touches, and read below them in large strips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.grid.window import Window
+from swath.learn.ahead import read_ahead
 
 Arrays = tuple[NDArray[Any], ...]
 """Arrays whose last two axes are (y, x), all of one window."""
@@ -27,7 +30,9 @@ def cut_windows(
     windows: Sequence[Window],
     block_rows: int = 1,
     strip_pixels: int = STRIP_PIXELS,
-) -> Iterator[tuple[Window, Arrays]]:
+    *,
+    ahead: bool = False,
+) -> Generator[tuple[Window, Arrays]]:
     """Yield each window with its arrays, reading every pixel at most once.
 
     Parameters
@@ -40,42 +45,63 @@ def cut_windows(
         Height of the blocks of the file, in pixels; strips end where rows of blocks end.
     strip_pixels
         Pixels per strip, about.
+    ahead
+        True to read the next strip in a thread while windows of this one are used. Close the
+        generator (``contextlib.closing``) if it may be left early.
 
     Yields
     ------
     window, arrays
-        Views into the strip; they stay valid, and hold its memory, as long as they are kept.
+        Views into a strip, which stay valid, and hold its memory, as long as they are kept; copies
+        where a window lies in several strips.
 
     Notes
     -----
-    Memory: one strip and the rows that windows share with it, over the columns of all windows.
+    Memory: the strips that one window touches, mostly two, and two more with `ahead`, over the
+    columns of all windows.
     """
+    each = ((strip, read(strip)) for strip in strips_of(windows, block_rows, strip_pixels))
+    with closing(read_ahead(each, depth=1) if ahead else each) as strips:
+        touched: deque[tuple[Window, Arrays]] = deque()
+        for window in windows:
+            while touched and touched[0][0].row_end <= window.row_off:
+                touched.popleft()
+            while not touched or touched[-1][0].row_end < window.row_end:
+                touched.append(next(strips))
+            yield window, _cut(window, touched)
+
+
+def strips_of(
+    windows: Sequence[Window], block_rows: int = 1, strip_pixels: int = STRIP_PIXELS
+) -> list[Window]:
+    """Return the strips that hold windows sorted by `row_off`, top to bottom, none twice."""
     if not windows:
-        return
+        return []
     left = min(window.col_off for window in windows)
     right = max(window.col_end for window in windows)
     bottom = max(window.row_end for window in windows)
     strip_rows = max(1, strip_pixels // (right - left))
-    held: Arrays | None = None
-    top = end = windows[0].row_off
+    strips: list[Window] = []
+    end = windows[0].row_off
     for window in windows:
         if window.row_end > end:
             start = max(end, window.row_off)
-            last = max(window.row_end, start + strip_rows)
-            last = min(bottom, -(-last // block_rows) * block_rows)
-            strip = read(Window(start, left, last - start, right - left))
-            held = _below(held, window.row_off - top, strip) if window.row_off < end else strip
-            top, end = window.row_off, last
-        assert held is not None
-        rows = slice(window.row_off - top, window.row_end - top)
-        cols = slice(window.col_off - left, window.col_end - left)
-        yield window, tuple(array[..., rows, cols] for array in held)
+            last = (start + strip_rows) // block_rows * block_rows
+            if last < window.row_end:
+                last = -(-window.row_end // block_rows) * block_rows
+            end = min(bottom, last)
+            strips.append(Window(start, left, end - start, right - left))
+    return strips
 
 
-def _below(held: Arrays | None, first_row: int, strip: Arrays) -> Arrays:
-    """Join the held rows from `first_row` on with the strip below them."""
-    assert held is not None
-    return tuple(
-        np.concatenate([above[..., first_row:, :], below], axis=-2)
-        for above, below in zip(held, strip, strict=True)
-    )
+def _cut(window: Window, strips: Sequence[tuple[Window, Arrays]]) -> Arrays:
+    """Take a window out of the strips that it touches, which lie one below the other."""
+    parts = []
+    for strip, arrays in strips:
+        common = window.intersect(strip)
+        if common is not None:
+            rows, cols = common.shift(-strip.row_off, -strip.col_off).slices
+            parts.append(tuple(array[..., rows, cols] for array in arrays))
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(np.concatenate(pieces, axis=-2) for pieces in zip(*parts, strict=True))

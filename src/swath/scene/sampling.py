@@ -21,6 +21,8 @@ from swath.grid.window import Window, sliding_offsets
 from swath.scene.classes import IGNORE
 from swath.scene.spec import ChipSampling, ClassConfig
 
+FEW_CLASSES = 20  # up to so many, a comparison per class counts a window faster than `bincount`
+
 
 @dataclass(frozen=True, slots=True)
 class WindowContent:
@@ -115,17 +117,25 @@ def describe(
         Number of classes.
     """
     on_image = window.intersect(grid.window)
+    n_valid = int(np.count_nonzero(valid))
     counts: tuple[int, ...] | None = None
     if labels is not None:
-        usable = labels[valid & (labels != IGNORE)]
-        counts = tuple(int(count) for count in np.bincount(usable, minlength=n_classes))
+        usable = labels if n_valid == valid.size else np.where(valid, labels, np.uint8(IGNORE))
+        counts = _class_pixels(usable, n_classes)
     return WindowContent(
         window=window,
         n_pixels=0 if on_image is None else on_image.pixels,
-        n_valid=int(np.count_nonzero(valid)),
+        n_valid=n_valid,
         n_area=int(np.count_nonzero(area)),
         class_pixels=counts,
     )
+
+
+def _class_pixels(labels: NDArray[np.uint8], n_classes: int) -> tuple[int, ...]:
+    """Count the pixels of each class; comparing is much faster than `bincount` for a few."""
+    if n_classes <= FEW_CLASSES:
+        return tuple(int(np.count_nonzero(labels == index)) for index in range(n_classes))
+    return tuple(np.bincount(labels.reshape(-1), minlength=IGNORE + 1)[:n_classes].tolist())
 
 
 def keep(

@@ -1,26 +1,26 @@
 """Cut the chips of one block of a scene into memory-mappable shards.
 
 Not for choosing windows (`swath.scene.sampling`). One idea: the block is walked down once in large
-strips, windows are cut from them as views, and each chip goes to disk at once, so that time is that
-of decoding and memory that of a strip.
+strips, windows are cut from them as views, and each chip goes to disk while the next strip is
+decoded, so that time is that of decoding and memory that of a few strips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
+import shapely
 from numpy.typing import NDArray
-from shapely.geometry import Polygon
 
 from swath.errors import DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.learn.ahead import read_ahead
 from swath.learn.chip_set import ChipFiles
 from swath.learn.npy import NpyWriter
 from swath.learn.strips import Arrays, cut_windows
@@ -43,6 +43,12 @@ class _Cut(NamedTuple):
     def describe(self, grid: Grid, n_classes: int) -> WindowContent:
         """Count what the window holds."""
         return describe(self.window, grid, self.valid, self.area, self.labels, n_classes)
+
+    def labels_with_data(self, content: WindowContent) -> NDArray[np.uint8]:
+        """Return the labels, without those where the image has no data."""
+        if content.n_valid == self.valid.size:
+            return self.labels
+        return np.where(self.valid, self.labels, np.uint8(IGNORE))
 
 
 def write_chips(
@@ -84,7 +90,7 @@ def write_chips(
 
     Notes
     -----
-    Memory: three strips (`swath.learn.strips`) over the columns of the block, whatever its height.
+    Memory: four strips (`swath.learn.strips`) over the columns of the block, whatever its height.
     """
     with open_scene(scene, classes) as reader:
         if not reader.has_labels:
@@ -106,14 +112,14 @@ def write_chips(
             NpyWriter(files.images, (reader.n_bands, *shape), reader.dtype) as images,
             NpyWriter(files.labels, shape, np.uint8) as labels,
             _ValidWriter(files, shape) as valid,
-            closing(read_ahead(_cuts(reader, windows), depth=4)) as cuts,
+            closing(_cuts(reader, windows)) as cuts,
         ):
             for index, cut in enumerate(cuts):
                 content = cut.describe(reader.grid, classes.n_classes)
                 if n_passes == 2 or choose([content]):
                     kept.append(content)
                     images.append(cut.values)
-                    labels.append(np.where(cut.valid, cut.labels, np.uint8(IGNORE)))
+                    labels.append(cut.labels_with_data(content))
                     valid.append(cut.valid)
                 if progress is not None:
                     progress(index + 1, len(windows))
@@ -121,13 +127,18 @@ def write_chips(
     return len(kept)
 
 
-def _cuts(reader: SceneReader, windows: Sequence[Window]) -> Iterator[_Cut]:
-    def read(window: Window) -> Arrays:
-        values, valid = reader.read(window)
-        return values, valid, reader.area(window), reader.labels(window)
+def _cuts(reader: SceneReader, windows: Sequence[Window]) -> Generator[_Cut]:
+    # Labels are decoded, or drawn, while the image is: each of the two by one thread only.
+    with ThreadPoolExecutor(1, "labels") as beside:
 
-    for window, arrays in cut_windows(read, windows, reader.block_shape[0]):
-        yield _Cut(window, *arrays)
+        def read(window: Window) -> Arrays:
+            labels = beside.submit(reader.labels, window)
+            values, valid = reader.read(window)
+            return values, valid, reader.area(window), labels.result()
+
+        with closing(cut_windows(read, windows, reader.block_shape[0], ahead=True)) as cut:
+            for window, arrays in cut:
+                yield _Cut(window, *arrays)
 
 
 class _ValidWriter(NpyWriter):
@@ -166,9 +177,10 @@ def write_index(
     for index, name in enumerate(classes.names):
         counts = [(content.class_pixels or ())[index] for content in contents]
         columns[f"pixels {name}"] = np.array(counts, np.int64)
+    rings = np.array([grid.window_polygon(window) for window in windows], np.float64)
     frame = gpd.GeoDataFrame(
         columns,
-        geometry=[Polygon(grid.window_polygon(window)) for window in windows],
+        geometry=shapely.polygons(rings.reshape(-1, 5, 2)),
         crs=grid.crs,
     )
     frame.to_parquet(files.index, index=False)
