@@ -83,17 +83,28 @@ class Tiny:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, run_swath: Callable[..., int]) -> Tiny:
-    """Return the finished experiment; neither data nor root may be changed."""
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all processes of this test session share."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made = Tiny(shared / "tiny-data", shared / "tiny-root")
-    with made_once(shared, "tiny-data") as place:
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def tiny_scenes(session_folder: Path) -> Path:
+    """Return a folder of scenes, not to be changed: a, b, c, v (64 px) and large (160 px)."""
+    with made_once(session_folder, "tiny-scenes") as place:
         if place is not None:
             for number, name in enumerate("abcv"):
                 write_scene(place, name, 64, seed=number)
             write_scene(place, "large", 160, seed=9)
-    with made_once(shared, "tiny-root") as place:
+    return session_folder / "tiny-scenes"
+
+
+@pytest.fixture(scope="session")
+def tiny(session_folder: Path, tiny_scenes: Path, run_swath: Callable[..., int]) -> Tiny:
+    """Return the finished experiment; neither data nor root may be changed."""
+    made = Tiny(tiny_scenes, session_folder / "tiny-root")
+    with made_once(session_folder, "tiny-root") as place:
         if place is not None:
             assert run_swath("run", "inprocess", *made.arguments(place)) == 0
     return made

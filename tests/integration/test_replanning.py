@@ -53,7 +53,9 @@ def test_another_label_file_replans_only_what_depends_on_it(
     tiny: Any, planned: Any, run_swath: Any, tmp_path: Path
 ) -> None:
     data = tiny.copy_data(tmp_path / "data")
-    arguments = tiny.arguments(tmp_path / "root", "--until", "chip", data=data)
+    arguments = tiny.arguments(
+        tmp_path / "root", "--until", "analyze", "--until", "chip", data=data
+    )
     assert list(planned(*arguments)["chip"]) == ["a", "b", "v"]
     assert run_swath("run", "inprocess", *arguments) == 0
     assert planned(*arguments) == {}
@@ -71,7 +73,7 @@ def test_another_scene_is_the_only_one_that_is_chipped(
     assert found["analyze"] == {"c": "never ran: "}
     assert found["chip"] == {"c": "never ran: "}
     assert list(found["train"]) == ["model"]
-    assert run_swath("run", "inprocess", *arguments, "--until", "chip") == 0
+    assert run_swath("run", "inprocess", *arguments, "--until", "analyze", "--until", "chip") == 0
     assert units_done(root)[-2:] == ["analyze c", "chip c"]
 
 
@@ -87,7 +89,10 @@ def test_experiments_that_differ_in_learning_rate_share_analysis_and_chips(
     both = ["tiny-0.001", "tiny-0.0003"]
     assert users == {"analyze": [both], "chip": [both], "train": [[both[0]], [both[1]]]}
     assert "tiny-0.001, tiny-0.0003" in swath_cli("plan", *arguments).out
-    assert swath_cli("run", "inprocess", *arguments, "--until", "chip").exit_code == 0
+    assert (
+        swath_cli("run", "inprocess", *arguments, "--until", "analyze", "--until", "chip").exit_code
+        == 0
+    )
     kinds = ["analyze a", "analyze b", "analyze v", "chip a", "chip b", "chip v"]
     assert sorted(units_done(tmp_path)) == kinds
 

@@ -142,7 +142,7 @@ class LocalStore:
                         except FileNotFoundError:
                             continue  # removed while we looked, or a link to nothing
                         yield entry.path[prefix:], Stat(found.st_size, str(found.st_mtime_ns))
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError:
                 with _mapped(folder):
