@@ -85,3 +85,9 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def world_of() -> type[World]:
+    """Return the class, for tests that need a fresh world for every example."""
+    return World
