@@ -234,7 +234,8 @@ import swath
 
 def get_config(runner, root_uri: str):
     def command(kind, reads, writes):
-        unit = swath.Unit(name="x", inputs={"in": root_uri + reads}, outputs={"out": root_uri + writes})
+        inputs, outputs = {"in": root_uri + reads}, {"out": root_uri + writes}
+        unit = swath.Unit(name="x", inputs=inputs, outputs=outputs)
         return swath.Command(kind, "no.such:function", root_uri, (unit,))
     return swath.Pipeline(
         id="cycle", root=root_uri, commands=(command("one", "/b", "/a"), command("two", "/a", "/b"))

@@ -13,6 +13,7 @@ from swath.experiment.arguments import gather
 from swath.experiment.config import Filter, Found, load_config
 from swath.plan.select import ALL, Selection
 from swath.plan.split import Splits, parse_splits
+from swath.run.runner import runner_names
 from swath.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +44,20 @@ settings_options = _together(
         "--profile", metavar="NAME", help="A [profiles.NAME] table of the settings files."
     ),
 )
+
+
+class SelectingCommand(click.Command):
+    """A sub-command with ``--rerun [KIND]``: what cannot be a kind is not taken for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the word for everything after each ``--rerun`` that no kind follows."""
+        written: list[str] = []
+        for arg in args:
+            if written[-1:] == ["--rerun"] and (not arg.isidentifier() or arg in runner_names()):
+                written.append(ALL)
+            written.append(arg)
+        return super().parse_args(ctx, written)
+
 
 config_options = _together(
     click.option(

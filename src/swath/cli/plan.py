@@ -7,13 +7,19 @@ from typing import Any
 
 import click
 
-from swath.cli.options import config_options, json_option, request, selection_options
+from swath.cli.options import (
+    SelectingCommand,
+    config_options,
+    json_option,
+    request,
+    selection_options,
+)
 from swath.cli.render import plan_text
 from swath.experiment.session import plan_experiments
 from swath.plan.picture import to_dot, to_mermaid
 
 
-@click.command("plan")
+@click.command("plan", cls=SelectingCommand)
 @click.argument("config")
 @click.argument("commands", nargs=-1)
 @click.option("--runner", default="local", show_default=True, help="Plan for this runner.")

@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from swath.cli.options import Request, config_options, json_option, request, selection_options
+from swath.cli.options import (
+    Request,
+    SelectingCommand,
+    config_options,
+    json_option,
+    request,
+    selection_options,
+)
 from swath.cli.progress import Progress
 from swath.cli.render import plan_text, table
 from swath.errors import RunError
@@ -24,7 +31,7 @@ from swath.run.prepare import last_plans
 from swath.run.status import RunStatus
 
 
-@click.command("run")
+@click.command("run", cls=SelectingCommand)
 @click.argument("runner")
 @click.argument("config")
 @click.argument("commands", nargs=-1)

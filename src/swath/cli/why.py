@@ -7,12 +7,18 @@ from typing import Any
 
 import click
 
-from swath.cli.options import config_options, json_option, request, selection_options
+from swath.cli.options import (
+    SelectingCommand,
+    config_options,
+    json_option,
+    request,
+    selection_options,
+)
 from swath.cli.render import table
 from swath.experiment.session import plan_experiments
 
 
-@click.command("why")
+@click.command("why", cls=SelectingCommand)
 @click.argument("config")
 @click.argument("commands", nargs=-1)
 @json_option
