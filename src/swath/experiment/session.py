@@ -1,8 +1,8 @@
 """Plan and run experiments: what the command line does, for use from Python.
 
 >>> import swath
->>> plan = swath.plan([experiment])  # doctest: +SKIP
->>> result = swath.run([experiment], "local")  # doctest: +SKIP
+>>> plan = swath.plan_experiments([experiment])  # doctest: +SKIP
+>>> result = swath.run_experiments([experiment], "local")  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def plan_experiments(
     splits: Splits | None = None,
     settings: Settings | None = None,
 ) -> Plan:
-    """Find out what must run, in which splits, and why; nothing is run or written.
+    """Find out what must run, in which splits, and why; nothing is run.
+
+    All that is written are the headers of images, remembered below the root.
 
     Parameters
     ----------
