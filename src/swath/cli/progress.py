@@ -77,16 +77,18 @@ class Progress:
         """Draw one row per kind of command."""
         from rich.table import Table
 
-        drawn = Table(box=None, pad_edge=False, title_justify="left")
-        for name in ("command", "units", "splits", "now"):
-            drawn.add_column(name, justify="right" if name in {"units", "splits"} else "left")
+        drawn = Table(box=None, pad_edge=False, caption_justify="left")
+        drawn.add_column("command")
+        drawn.add_column("units", justify="right")
+        drawn.add_column("splits", justify="right")
+        drawn.add_column("now", no_wrap=True, overflow="ellipsis")  # one line each, however long
         for kind in dict.fromkeys(split.kind for split in self._splits.values()):
             splits = [split for split in self._splits.values() if split.kind == kind]
             done = sum(split.n_done for split in splits)
             total = sum(split.n_units for split in splits)
             ended = sum(split.state is SplitState.DONE for split in splits)
             drawn.add_row(kind, f"{done}/{total}", f"{ended}/{len(splits)}", _now(splits))
-        drawn.caption = duration(time.monotonic() - self._started)
+        drawn.caption = f"{duration(time.monotonic() - self._started)} so far"
         return drawn
 
 
@@ -105,7 +107,7 @@ def _now(splits: list[SplitStatus]) -> str:
 def _progress_text(split: SplitStatus) -> str:
     """Return, for example, ``model 60 % loss 0.31``."""
     if split.progress is None:
-        return "started"
+        return "starting"
     unit, done, total = split.progress
     numbers = " ".join(f"{name} {value:.4g}" for name, value in split.numbers.items())
     share = f"{100 * done / total:.0f} %" if total else ""

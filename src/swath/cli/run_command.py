@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from swath.errors import NotFoundError
+from swath.errors import ConfigError
 from swath.run.assignment import Assignment
 from swath.run.events import EventWriter
 from swath.run.worker import limit_threads, run_assignment
@@ -23,8 +23,11 @@ def command(assignment_file: Path, done: Path | None) -> int:
     """Do what is left of the split that ASSIGNMENT_FILE describes."""
     try:
         text = assignment_file.read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no assignment {assignment_file}.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"there is no assignment {assignment_file}: {error.strerror}.",
+            mend="Give a file of commands/ in the folder of a run.",
+        ) from None
     assignment = Assignment.from_json(text, str(assignment_file))
     limit_threads(assignment.threads)
     logging.basicConfig(
