@@ -61,7 +61,7 @@ def test_hazard_run_again_never_doubles_what_is_there(lab):
         result = lab.run(pipeline, rerun=("all",))
         assert lab.text(result, "join.txt") == "a,b"
     assert lab.ran == {"a": 3, "b": 3, "all": 3}
-    files = [p for p in Path(lab.root, "copy").rglob("t.txt")]
+    files = list(Path(lab.root, "copy").rglob("t.txt"))
     assert len(files) == 2
 
 
@@ -235,11 +235,13 @@ def test_state_is_not_shared_with_another_run_that_does_the_same_unit(lab):
         [
             sys.executable,
             "-c",
-            "import fcntl, sys\n"
-            "file = open(sys.argv[1], 'r+')\n"
-            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-            "print('held', flush=True)\n"
-            "sys.stdin.read()",
+            (
+                "import fcntl, sys\n"
+                "file = open(sys.argv[1], 'r+')\n"
+                "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+                "print('held', flush=True)\n"
+                "sys.stdin.read()"
+            ),
             str(owner),
         ],
         stdin=subprocess.PIPE,

@@ -1,0 +1,134 @@
+"""What is refused before a run, and what the folder of a run and of an experiment hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from swath.errors import ConfigError, MissingExtraError
+from swath.plan.command import Command, Pipeline, Unit
+from swath.plan.plan import make_plan
+from swath.run.prepare import threads_of_splits
+from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
+from swath.run.runner import Abilities, make_runner, runner_names
+from swath.settings import load_settings
+
+
+def test_root_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    pipeline = Pipeline("one", str(tmp_path / "file" / "root"), ())
+    with pytest.raises(ConfigError, match="cannot be written to") as caught:
+        refuse_unwritable([pipeline])
+    assert caught.value.exit_code == 2
+    assert "may write to" in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_root_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        refuse_unwritable([Pipeline("one", str(tmp_path / "root"), ())])
+
+
+def test_remote_root_without_its_extra_is_refused():
+    with pytest.raises(MissingExtraError, match=r"s3://bucket/root.*S3"):
+        refuse_unwritable([Pipeline("one", "s3://bucket/root", ())])
+
+
+def test_disk_too_small_for_the_estimate_is_refused(lab):
+    huge = lab.command("copy", [Unit("a", {}, {"text": "t"}, output_bytes=2**62)])
+    Path(lab.root).mkdir()
+    with pytest.raises(ConfigError, match=r"outputs take about 4398046511104 MiB.*free") as caught:
+        refuse_full_disk(lab.plan(lab.pipeline(huge)))
+    assert "Free some space" in str(caught.value)
+
+
+def test_local_files_are_refused_to_remote_runners_all_at_once(lab):
+    made = lab.plan(lab.pipeline(lab.copies("ab")))
+    with pytest.raises(ConfigError, match="'cloud' works on other machines") as caught:
+        refuse_local(made, Abilities(is_remote=True), "cloud")
+    text = str(caught.value)
+    assert f"root_uri: {lab.root}" in text
+    assert f"copy a, input text: {lab.folder}/a.txt" in text
+    assert f"copy b, input text: {lab.folder}/b.txt" in text
+    assert "kinds.py:copy, a local file" in text
+    refuse_local(made, Abilities(is_remote=False), "here")
+
+
+def test_runner_that_is_misspelt_is_an_error():
+    assert runner_names()[:2] == ["inprocess", "local"]
+    with pytest.raises(ConfigError, match=r"no runner 'locla'.*Did you mean 'local'"):
+        make_runner("locla", load_settings(environment={}))
+
+
+def test_run_keeps_plan_declaration_and_pointer(lab):
+    pipeline = lab.pipeline(lab.copies("a"))
+    result = lab.run(pipeline)
+    plan = result.folder.read_plan()
+    assert plan["run"] == result.folder.id
+    assert plan["nodes"][0]["units"][0]["reason"] == {"cause": "never ran", "detail": ""}
+    place = Path(lab.root, "experiments", "one")
+    assert json.loads((place / "latest.json").read_text())["run"] == result.folder.id
+    stored = json.loads((place / "experiment.json").read_text())
+    assert Pipeline.from_json(stored["pipeline"]).to_json() == pipeline.to_json()
+    assert {"swath", "schema", "versions"} <= stored.keys()
+    outputs = json.loads((place / "outputs.json").read_text())
+    assert Path(outputs["copy.txt"]).read_text() == "a"
+    assert (place / "copy.txt").is_symlink()
+    assert (place / "copy.txt").read_text() == "a"
+
+
+def test_links_to_results_follow_the_parameters(lab):
+    for suffix in ("1", "2", "1"):
+        lab.run(lab.pipeline(lab.copies("a", params={"suffix": suffix})))
+        assert Path(lab.root, "experiments", "one", "copy.txt").read_text() == f"a{suffix}"
+
+
+def test_links_still_hold_in_a_root_that_was_moved(lab):
+    lab.run(lab.pipeline(lab.copies("a")))
+    moved = Path(lab.root).rename(lab.folder / "moved")
+    assert (moved / "experiments" / "one" / "copy.txt").read_text() == "a"
+
+
+def test_reasons_are_told_from_the_last_run_on_disk(lab):
+    lab.run(lab.pipeline(lab.copies("a", params={"suffix": "1"})))
+    plan = lab.plan(lab.pipeline(lab.copies("a", params={"suffix": "2"})))
+    assert lab.reasons(plan) == {"copy a": "parameter changed: suffix '1' -> '2'"}
+
+
+def test_hazard_pinned_result_is_made_again_when_parameters_change_and_change_back(lab):
+    place = str(lab.folder / "out" / "map.txt")
+    source = lab.source("a.txt", "a")
+
+    def pipeline(suffix: str) -> Pipeline:
+        units = [Unit("a", {"text": source}, {"text": place})]
+        return lab.pipeline(lab.command("copy", units, params={"suffix": suffix}))
+
+    for suffix in ("1", "2", "1", "1", "2"):
+        lab.run(pipeline(suffix))
+        assert Path(place).read_text() == f"a{suffix}"
+    assert lab.ran == {"a": 4}
+
+
+def test_pinned_output_never_takes_the_place_of_a_folder(lab):
+    precious = lab.folder / "data"
+    precious.mkdir()
+    (precious / "image.tif").write_text("pixels")
+    units = [Unit("a", {"text": lab.source("a.txt", "a")}, {"text": str(precious)})]
+    assert not lab.run(lab.pipeline(lab.command("copy", units))).succeeded
+    assert (precious / "image.tif").read_text() == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "limit", "expected"),
+    [(8, None, [4, 4, 8]), (1, None, [8, 8, 8]), (8, 3, [3, 3, 3]), (99, 1, [1, 1, 1])],
+)
+def test_splits_that_run_side_by_side_share_the_cores(jobs, limit, expected):
+    units = (Unit("a", {}, {"o": "o"}), Unit("b", {}, {"o": "o"}))
+    first = Command("first", "m:f", "/nowhere", units)
+    last = Command("last", "m:g", "/nowhere", (Unit("c", {"i": first.refs("o")}, {"o": "o"}),))
+    plan = make_plan([Pipeline("one", "/nowhere", (first, last))], splits=2)
+    assert threads_of_splits(plan, jobs=jobs, n_cores=8, limit=limit) == expected
