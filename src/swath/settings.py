@@ -151,9 +151,15 @@ def load_settings(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"it is no valid TOML: {error}.", where=str(path)) from None
+    profiles = table.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise ConfigError(
+            "a profile is no table.", where=str(path), mend="Write settings below [profiles.NAME]."
+        )
+    return table
 
 
 def _flat(table: Mapping[str, Any], origin: str, prefix: str = "") -> dict[str, Value]:

@@ -57,7 +57,9 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)
     # Not Path.resolve(): it would follow links, and a link's name may be the stable one.
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100
+    # Not Path.expanduser(): it fails for a file whose name begins with "~".
+    path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+    return Path("/" + path.lstrip("/"))  # POSIX lets "//a" be another place than "/a"; none is here
 
 
 def join(base: str, *parts: str) -> str:
