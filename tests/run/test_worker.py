@@ -17,7 +17,8 @@ from swath.plan.command import Unit
 from swath.plan.record import read_all
 from swath.run.assignment import Assignment, assign
 from swath.run.events import EventWriter
-from swath.run.worker import load_file, load_function, run_assignment
+from swath.run.load import load_file, load_function
+from swath.run.worker import run_assignment
 from swath.store import LocalStore
 
 

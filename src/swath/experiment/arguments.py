@@ -99,10 +99,16 @@ def _shown(function: Callable[..., Any]) -> str:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except NameError:  # a name that exists for type checkers only
-        return {}
+    """Return the annotations that can be evaluated; others are names for type checkers only."""
+    plain = inspect.unwrap(getattr(function, "__func__", function))
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(plain, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            hints |= typing.get_type_hints(alone, globalns=getattr(plain, "__globals__", {}))
+        except NameError:
+            continue
+    return hints
 
 
 def _convert(
@@ -146,8 +152,10 @@ def convert(texts: Sequence[str], annotation: Any) -> Any:
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation in (list, tuple) or origin in (list, tuple, Sequence):
         items = [part for text in texts for part in text.split(",") if part]
-        kind = inner[0] if inner else str
-        values = [convert([item], kind) for item in items]
+        values = [
+            convert([item], kind)
+            for item, kind in zip(items, _kinds(origin, inner, len(items)), strict=True)
+        ]
         return tuple(values) if tuple in (annotation, origin) else values
     if origin in (Union, types.UnionType):
         return _convert_union(texts, inner)
@@ -162,6 +170,17 @@ def convert(texts: Sequence[str], annotation: Any) -> Any:
                 return choice
         raise ValueError(f"use one of {', '.join(map(str, inner))}")
     return TypeAdapter(annotation).validate_strings(text)
+
+
+def _kinds(origin: Any, inner: Sequence[Any], n_items: int) -> list[Any]:
+    """Return the type of each item of a list or tuple."""
+    if not inner:
+        return [str] * n_items
+    if origin is not tuple or inner[-1] is Ellipsis:
+        return [inner[0]] * n_items
+    if len(inner) != n_items:
+        raise ValueError(f"it takes {len(inner)} values, not {n_items}")
+    return list(inner)
 
 
 def _convert_union(texts: Sequence[str], choices: Sequence[Any]) -> Any:

@@ -25,7 +25,7 @@ from swath.experiment.arguments import Arguments, call, refuse_unknown
 from swath.experiment.experiment import Experiment
 from swath.experiment.upgrades import upgrade
 from swath.plan.command import Pipeline
-from swath.run.worker import load_file
+from swath.run.load import load_file
 
 Declared = Experiment | Pipeline
 FUNCTIONS = ("get_config", "get_configs")
@@ -104,7 +104,8 @@ def load_config(
             found += _from_json(source)
         else:
             functions |= _functions(source, wanted, optional=path.is_dir())
-    refuse_unknown(arguments, functions)
+    if functions or not wanted.methods:  # else nothing matches, which is told below
+        refuse_unknown(arguments, functions)
     for where, function in functions.items():
         with _Fields(where):
             result = call(function, arguments, runner=runner, where=where)
@@ -118,18 +119,19 @@ def _import(name: str) -> ModuleType:
             f"there is no config {name!r}.",
             mend="Give a Python file, a folder, a JSON file or a dotted module.",
         )
-    sys.path.insert(0, str(Path.cwd()))
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name and not name.startswith(error.name):
-            raise
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # something that the config itself imports
         raise ConfigError(
             f"there is no config {name!r}: no such file, and no such module.",
             mend="Check the path.",
         ) from None
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)
 
 
 def _functions(
@@ -196,13 +198,21 @@ def _from_json(path: Path) -> list[Found]:
         raise ConfigError(f"it is no JSON: {error}.", where=str(path)) from None
     items = data if isinstance(data, list) else [data]
     with _Fields(str(path)):
-        return [Found(_declared(upgrade(item, where=str(path))), str(path)) for item in items]
+        return [Found(_declared(item, str(path)), str(path)) for item in items]
 
 
-def _declared(declaration: Mapping[str, Any]) -> Declared:
-    if "pipeline" in declaration:
-        return Pipeline.from_json(declaration["pipeline"])
-    return Experiment.from_json(declaration["experiment"])
+def _declared(item: Any, where: str) -> Declared:
+    declaration = upgrade(item if isinstance(item, dict) else {}, where=where)
+    try:
+        if "pipeline" in declaration:
+            return Pipeline.from_json(declaration["pipeline"])
+        return Experiment.from_json(declaration["experiment"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"it is no complete declaration: {error!r}.",
+            where=where,
+            mend="Give an experiment.json as Swath wrote it, or a Python config file.",
+        ) from error
 
 
 def _filtered(found: Sequence[Found], config: str, wanted: Filter) -> list[Found]:

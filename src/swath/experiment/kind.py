@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from swath.errors import ConfigError
 from swath.plan.command import Command, Input, Ref, Resources, Unit
+from swath.run.load import local_folders
 from swath.run.work import Work
 from swath.store import is_local, normalise
 
@@ -52,10 +54,10 @@ class Kind:
     def reference(self) -> str:
         """Where a worker finds the function: a module if it can be imported, else a file."""
         module = inspect.getmodule(self.function)
-        name = self.function.__module__
-        if module is None or name.startswith("swath_file_") or name == "__main__":
-            return f"{Path(inspect.getfile(self.function)).absolute()}:{self.name}"
-        return f"{name}:{self.name}"
+        file = Path(inspect.getfile(self.function)).absolute()
+        if module is None or _search_folder(module.__name__, file) is None:
+            return f"{file}:{self.name}"
+        return f"{module.__name__}:{self.name}"
 
     def each(
         self, root_uri: str | os.PathLike[str], units: Mapping[str, Inputs], **params: Any
@@ -126,6 +128,23 @@ def command(
         return Kind(function, dict(outputs), version, resources or Resources())
 
     return decorate
+
+
+def _search_folder(module: str, file: Path) -> str | None:
+    """Return the entry of `sys.path` by which every process finds a module; None if there is none.
+
+    What lies in the working folder, beside the script, or beside a config file is found by this
+    process alone.
+    """
+    parts = module.split(".")
+    if file.stem == "__init__":
+        parts.append("__init__")
+    if list(file.with_suffix("").parts[-len(parts) :]) != parts:
+        return None  # __main__, or a file that was loaded by its path
+    folder = str(file.parents[len(parts) - 1])
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    alone = {str(Path.cwd()), *local_folders} | ({str(Path(script).parent)} if script else set())
+    return folder if folder in sys.path and folder not in alone else None
 
 
 def _input(value: Input | os.PathLike[str]) -> Input:

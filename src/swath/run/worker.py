@@ -6,8 +6,6 @@ did not record is not. Outputs are written beside their place and renamed; the r
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import resource
 import socket
@@ -15,11 +13,8 @@ import sys
 import threading
 import time
 import traceback
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
-from pathlib import Path
 
 from swath.errors import InterruptedRunError, SwathError, UnitError
 from swath.plan.record import Record, part_uri, read_parts, write_part
@@ -28,6 +23,7 @@ from swath.run.assignment import AssignedUnit, Assignment
 from swath.run.desk import Desk
 from swath.run.events import EventWriter
 from swath.run.gpus import take_devices
+from swath.run.load import Function, load_function
 from swath.run.work import SplitValues, Work
 from swath.store import Store, open_store
 
@@ -45,50 +41,6 @@ FLUSH_S = 0.5
 
 FLUSH_SHARE = 0.01
 """... and in an old one after this share of its age."""
-
-Function = Callable[[Work], None]
-
-
-def load_function(reference: str) -> Function:
-    """Import the function of a kind from ``module:name`` or ``/path/file.py:name``.
-
-    Raises
-    ------
-    UnitError
-        If there is no such module, file or function.
-    """
-    place, _, name = reference.rpartition(":")
-    try:
-        is_file = place.endswith(".py")
-        module = load_file(Path(place)) if is_file else importlib.import_module(place)
-        function = getattr(module, name)
-    except Exception as error:  # the user's file may do anything when it is imported
-        raise UnitError(
-            f"the function {reference} cannot be loaded: {type(error).__name__}: {error}.",
-            mend="Check that the package or file is there and that it imports.",
-        ) from error
-    found: Function = getattr(function, "function", function)
-    return found
-
-
-def load_file(path: Path) -> object:
-    """Import a Python file as a module named by its path, once per process."""
-    name = f"swath_file_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise FileNotFoundError(f"there is no Python file {path}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        sys.path.insert(0, str(path.parent))
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        finally:
-            sys.path.remove(str(path.parent))
-    return sys.modules[name]
 
 
 def limit_threads(n_threads: int) -> None:
