@@ -13,6 +13,7 @@ from rasterio.windows import Window
 
 STRIP_ROWS = 512
 PATCH_PX = 32
+SPECK_PX = 4
 CRS = "EPSG:32633"
 
 
@@ -33,7 +34,7 @@ def write_image(path: Path, *, size: int, n_bands: int, block: int, seed: int = 
 def write_labels(
     path: Path, *, size: int, n_classes: int, block: int = 512, seed: int = 0, flipped: float = 0.0
 ) -> None:
-    """Write class ids in square patches, uint8; a share of the pixels has another class.
+    """Write class ids in square patches, uint8; a share of them has specks of another class.
 
     Files of one seed have the same patches, so that two of them are a truth and its prediction.
     """
@@ -44,9 +45,16 @@ def write_labels(
             ids = patches.repeat(PATCH_PX, axis=0).repeat(PATCH_PX, axis=1)
             ids = ids[: window.height, :size]
             if flipped > 0:
-                other = rng.integers(0, n_classes, ids.shape, dtype=np.uint8)
-                ids = np.where(rng.random(ids.shape, np.float32) < flipped, other, ids)
+                shape = -(-window.height // SPECK_PX), -(-size // SPECK_PX)
+                other = rng.integers(0, n_classes, shape, dtype=np.uint8)
+                wrong = rng.random(shape, np.float32) < flipped
+                ids = np.where(_enlarged(wrong, ids), _enlarged(other, ids), ids)
             file.write(ids, 1, window=window)
+
+
+def _enlarged(specks: NDArray[Any], like: NDArray[np.uint8]) -> NDArray[Any]:
+    whole = specks.repeat(SPECK_PX, axis=0).repeat(SPECK_PX, axis=1)
+    return whole[: like.shape[0], : like.shape[1]]
 
 
 def _strips(size: int, seed: int) -> Iterator[tuple[Window, np.random.Generator]]:

@@ -71,7 +71,7 @@ def test_strips_add_up_to_the_whole(
     whole = count_scene(scene, CLASSES, prediction, progress=lambda *at: rows.append(at))
     assert rows == [(700, 700)]
     rows.clear()
-    monkeypatch.setattr(counts, "STRIP_PIXELS", 1)
+    monkeypatch.setattr(counts, "PART_PIXELS", 1)
     parts = count_scene(scene, CLASSES, prediction, progress=lambda *at: rows.append(at))
     assert rows == [(256, 700), (512, 700), (700, 700)]
     assert parts.confusion.counts.tolist() == whole.confusion.counts.tolist()

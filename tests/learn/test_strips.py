@@ -17,9 +17,10 @@ IMAGE = np.arange(40 * 30).reshape(40, 30)
     stride=st.integers(1, 14),
     block_rows=st.integers(1, 16),
     strip_pixels=st.integers(1, 400),
+    ahead=st.booleans(),
 )
 def test_windows_equal_those_read_one_by_one(
-    size: int, stride: int, block_rows: int, strip_pixels: int
+    size: int, stride: int, block_rows: int, strip_pixels: int, ahead: bool
 ) -> None:
     rows_read = np.zeros(60, int)
 
@@ -28,7 +29,7 @@ def test_windows_equal_those_read_one_by_one(
         return IMAGE[window.slices], IMAGE[window.slices][None] * 2
 
     windows = sliding(IMAGE.shape, size, stride)
-    cut = list(cut_windows(read, windows, block_rows, strip_pixels))
+    cut = list(cut_windows(read, windows, block_rows, strip_pixels, ahead=ahead))
     assert [window for window, _ in cut] == windows
     for window, (one, two) in cut:
         np.testing.assert_array_equal(one, IMAGE[window.slices])

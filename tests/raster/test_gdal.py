@@ -55,12 +55,16 @@ def test_cache_holds_the_rows_of_blocks_that_windows_share():
     assert block_rows_bytes(349, (3, 349), 6) == 2 * 2 * 3 * 349 * 6
 
 
-def test_reader_reserves_cache_while_it_is_open(write_tif):
+def test_reader_reserves_cache_from_the_first_read_until_it_is_closed(write_tif):
+    corner = Window(0, 0, 1, 1)
     values = np.zeros((4, 8, 40_000), np.uint16)
     path = write_tif("wide.tif", values, tiled=True, blockxsize=256, blockysize=256, sparse_ok=True)
-    with open_raster(Raster(uris=path)):
+    with open_raster(Raster(uris=path)) as reader:
+        assert cache_limit() == CACHE_FLOOR_BYTES
+        reader.read(corner)
         assert cache_limit() == block_rows_bytes(40_000, (256, 256), 8)
-        with open_raster(Raster(uris=path), cache_rows=256):
+        with open_raster(Raster(uris=path), cache_rows=256) as another:
+            another.read(corner)
             assert cache_limit() > 2 * block_rows_bytes(40_000, (256, 256), 8)
     assert cache_limit() == CACHE_FLOOR_BYTES
 

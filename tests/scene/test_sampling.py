@@ -15,7 +15,7 @@ from swath.grid.window import Window, tiles
 from swath.scene.classes import IGNORE
 from swath.scene.mask import area_mask, area_rectangles
 from swath.scene.reader import open_scene
-from swath.scene.sampling import WindowContent, describe, keep, windows_of_block
+from swath.scene.sampling import FEW_CLASSES, WindowContent, describe, keep, windows_of_block
 from swath.scene.spec import BlockArea, ChipSampling, ClassConfig, Scene, block_split
 
 CLASSES = ClassConfig(names=("water", "forest"))
@@ -155,6 +155,14 @@ def test_describe_counts_labelled_pixels_with_data() -> None:
 
 
 BLOCK = Window(0, 0, 100, 100)
+
+
+@pytest.mark.parametrize("n_classes", [FEW_CLASSES, FEW_CLASSES + 1])
+def test_few_and_many_classes_are_counted_alike(n_classes: int) -> None:
+    labels = np.array([[0, 1, 1], [n_classes - 1, IGNORE, 1]], np.uint8)
+    valid = np.array([[True, True, True], [True, True, False]])
+    found = describe(Window(0, 0, 2, 3), plain_grid(2, 3), valid, valid, labels, n_classes)
+    assert found.class_pixels == (1, 2, *[0] * (n_classes - 3), 1)
 
 
 def content(

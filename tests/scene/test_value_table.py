@@ -38,5 +38,16 @@ def test_fractions_and_nan_are_no_class(dtype: str) -> None:
     assert found[0] == 7
 
 
+@pytest.mark.parametrize("ids", [{0: 0, 1: 1, 2: 2}, {0: 0, 1: 2, 2: 1}, {1: 1}])
+@pytest.mark.parametrize("values", [[0, 1], [1, 2], [2, 3]])
+def test_class_ids_that_stay_as_they_are_answer_like_any_others(
+    ids: dict[int, int], values: list[int]
+) -> None:
+    found, known = ValueTable(ids).decode(np.array(values, np.uint8))
+    assert known.tolist() == [value in ids for value in values]
+    assert found[known].tolist() == [ids[value] for value in values if value in ids]
+    found[:] = 255  # whoever asked may write to it
+
+
 def test_colours_fuse_to_one_number() -> None:
     assert fuse_colours(np.array([[[1]], [[2]], [[255]]], dtype=np.uint8)).tolist() == [[0x0102FF]]

@@ -1,14 +1,15 @@
 """Count how a predicted map agrees with the labels of its scene.
 
 Not for scores, which are formulas over summed counts (`swath.evaluate.scores`). One idea: both
-files are walked down once in strips; what has no label, lies outside the area or has no data is
-out of the count, never a correct background.
+files are walked through once, side by side; what has no label, lies outside the area or has no data
+is out of the count, never a correct background.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ from swath.stats.confusion import ConfusionCounts
 
 Progress = Callable[..., None]
 
-STRIP_PIXELS = 2**22
-"""Pixels compared at once, about; at least one row of blocks of the map."""
+PART_PIXELS = 2**20
+"""Pixels compared at once, about; at least one block of the map."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def count_scene(
 
     Notes
     -----
-    Memory: one strip of a few million pixels, whatever the size of the scene.
+    Memory: two parts of a million pixels, whatever the size of the scene. A thread reads one part
+    ahead of the counting.
     """
     confusion = ConfusionCounts(classes.n_classes)
     n_labelled = n_not_predicted = 0
@@ -105,14 +107,12 @@ def count_scene(
         open_raster(Raster(uris=(str(prediction),))) as predicted_reader,
     ):
         _check_grid(reader, predicted_reader, str(prediction))
-        for window in _strips(predicted_reader):
-            truth = reader.labels(window)
-            predicted = class_ids(predicted_reader, window)
+        for window, truth, predicted in _parts_ahead(reader, predicted_reader):
             known = truth != IGNORE
             n_labelled += int(np.count_nonzero(known))
             n_not_predicted += int(np.count_nonzero(known & (predicted == IGNORE)))
             confusion.add(truth, predicted)
-            if progress is not None:
+            if progress is not None and window.col_end == reader.grid.width:
                 progress(window.row_end, reader.grid.height)
     if n_labelled == n_not_predicted:
         what = "no pixel has a label" if n_labelled == 0 else "no labelled pixel was predicted"
@@ -133,11 +133,34 @@ def class_ids(reader: RasterReader, window: Window) -> NDArray[np.uint8]:
     return ids
 
 
-def _strips(reader: RasterReader) -> Iterator[Window]:
-    grid, block_rows = reader.grid, reader.block_shape[0]
-    rows = max(1, STRIP_PIXELS // (grid.width * block_rows)) * block_rows
-    for row in range(0, grid.height, rows):
-        yield Window(row, 0, min(rows, grid.height - row), grid.width)
+def _parts_ahead(
+    scene: SceneReader, prediction: RasterReader
+) -> Iterator[tuple[Window, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Yield all parts with truth and prediction, read in a thread one ahead of the counting."""
+
+    def read(window: Window) -> tuple[Window, NDArray[np.uint8], NDArray[np.uint8]]:
+        return window, scene.labels(window), class_ids(prediction, window)
+
+    parts = _parts(prediction)
+    with ThreadPoolExecutor(1, "parts") as beside:
+        coming = beside.submit(read, parts[0])
+        for following in parts[1:]:
+            part = coming.result()
+            coming = beside.submit(read, following)
+            yield part
+        yield coming.result()
+
+
+def _parts(reader: RasterReader) -> list[Window]:
+    """Cut a map into parts along its blocks, row by row."""
+    grid, (block_rows, block_cols) = reader.grid, reader.block_shape
+    n_rows = max(1, PART_PIXELS // (grid.width * block_rows)) * block_rows
+    n_cols = max(1, PART_PIXELS // (n_rows * block_cols)) * block_cols
+    return [
+        Window(row, col, min(n_rows, grid.height - row), min(n_cols, grid.width - col))
+        for row in range(0, grid.height, n_rows)
+        for col in range(0, grid.width, n_cols)
+    ]
 
 
 def _check_grid(scene: SceneReader, prediction: RasterReader, path: str) -> None:

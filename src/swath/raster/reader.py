@@ -86,7 +86,8 @@ class RasterReader:
         self.n_bands = sum(mosaic.n_bands for mosaic in self._mosaics)
         self.dtype: np.dtype[Any] = np.result_type(*(mosaic.dtype for mosaic in self._mosaics))
         self.block_shape = self._mosaics[0].block_shape
-        self._ticket = reserve_cache(sum(each.cache_bytes(cache_rows) for each in self._mosaics))
+        self._cache_bytes = sum(each.cache_bytes(cache_rows) for each in self._mosaics)
+        self._ticket: int | None = None
 
     def read(self, window: Window) -> Pixels:
         """Read a window, which may reach past the image; pixels outside are not valid.
@@ -104,6 +105,8 @@ class RasterReader:
         DataError
             If a block is damaged, or a value does not fit a transform.
         """
+        if self._ticket is None:  # now, since many an image is opened for its grid alone
+            self._ticket = reserve_cache(self._cache_bytes)
         with gdal_env(self._n_threads):
             parts = [mosaic.read(window) for mosaic in self._mosaics]
         valid = parts[0][1]
@@ -119,7 +122,9 @@ class RasterReader:
 
     def close(self) -> None:
         """Close all files; a second call does nothing."""
-        release_cache(self._ticket)
+        if self._ticket is not None:
+            release_cache(self._ticket)
+            self._ticket = None
         for mosaic in self._mosaics:
             mosaic.close()
 

@@ -103,9 +103,12 @@ class RasterTruth:
         bands = pixels.values[self._first_band :]
         values = bands[0] if self._labels.rgb is None else fuse_colours(bands)
         ids, known = self._table.decode(values)
-        ids[~pixels.valid] = IGNORE
+        if not pixels.valid.all():
+            ids[~pixels.valid] = IGNORE
+        if known.all():
+            return ids, []
         wrong = pixels.valid & ~known
-        return ids, [value.item() for value in np.unique(values[wrong])] if wrong.any() else []
+        return ids, [value.item() for value in np.unique(values[wrong])]
 
     def undeclared_error(self, values: Iterable[int | float], note: str = "") -> DataError:
         """Return the error that names values without a class, the file and the way out."""

@@ -34,11 +34,16 @@ class ValueTable:
     def __init__(self, ids: dict[int, int]) -> None:
         self._values = np.array(sorted(ids), dtype=np.int64)
         self._ids = np.array([ids[value] for value in sorted(ids)], dtype=np.uint8)
+        # Values below this are class ids already, as most label files hold them.
+        changed = [index for index in range(len(ids)) if ids.get(index) != index]
+        self._n_unchanged = changed[0] if changed else len(ids)
         self._tables: dict[np.dtype[Any], NDArray[np.uint16]] = {}
 
     def decode(self, values: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return class ids and where they were declared, both shaped as `values`."""
         if values.dtype == np.uint8:
+            if values.size and values.max() < self._n_unchanged:
+                return values.copy(), np.ones(values.shape, bool)
             return self._translate(values)
         if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
             found = self._table(values.dtype)[_as_index(values)]
