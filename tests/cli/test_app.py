@@ -29,6 +29,16 @@ def test_every_sub_command_has_help_that_describes_each_option(name: str, swath_
             assert option.help, option.name
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"bundle"}))
+def test_every_sub_command_shows_tracebacks_if_asked(name: str, swath_cli: Any) -> None:
+    assert "--verbose" in swath_cli(name, "--help").out
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"bundle", "run-command"}))
+def test_every_sub_command_that_answers_has_json(name: str, swath_cli: Any) -> None:
+    assert "--json" in swath_cli(name, "--help").out
+
+
 def test_version_is_told(swath_cli: Any) -> None:
     assert "swath" in swath_cli("--version").out
 

@@ -169,6 +169,8 @@ def test_logs_of_matching_splits_are_printed(shop: Any, swath_cli: Any) -> None:
     assert "==> copy-" in answer.out
     assert "INFO copying one" in answer.out
     assert "ValueError: this text cannot be copied" in answer.out
+    texts = json.loads(swath_cli("logs", "--root", shop.root, "--json").out)
+    assert [key.split("-")[0] for key in texts] == ["copy", "make"]
     wrong = swath_cli("logs", "latest", "cpoy*", "--root", shop.root)
     assert wrong.exit_code == 2
     assert "there are: copy-" in wrong.err
@@ -203,6 +205,8 @@ def test_cancel_stops_a_run_and_running_again_goes_on(
     assert process.returncode == 130, told
     assert "stopped" in swath_cli("status", "--root", shop.root).out.splitlines()[0]
     assert "not running" in swath_cli("cancel", "--root", shop.root).out
+    told_again = json.loads(swath_cli("cancel", "--root", shop.root, "--json").out)
+    assert told_again["stopped"] is False
     (shop.folder / "go").touch()
     again = shop.run()
     assert again.exit_code == 0

@@ -37,7 +37,7 @@ def test_summary_of_two_scenes_is_that_of_their_pixels_together(
     index = np.concatenate([whole.ravel(), whole[:100].ravel()])
     expected = {
         "mean_ndvi": np.nanmean(index, dtype="float64"),
-        "green_share": np.mean(index > 0.3),
+        "green_share": np.mean(index.astype("float64") > 0.3),
     }
     assert summary(tmp_path / "root") == pytest.approx(expected, rel=1e-5)
 

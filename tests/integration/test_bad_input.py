@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -371,6 +372,10 @@ def test_several_problems_are_told_at_once(bench: Bench, swath_cli: Any) -> None
     assert "x.tif" in answer.err
     assert "scene b: area" in answer.err
     assert "2 problems found; nothing was run." in answer.err
+    as_json = swath_cli("check", bench.config, "-a", "root_uri", bench.root, "--json")
+    assert as_json.exit_code == 2
+    problems = json.loads(as_json.out)["problems"]
+    assert [set(problem) for problem in problems] == [{"what", "where", "mend"}] * 2
 
 
 def test_errors_of_declarations_have_their_code_as_a_real_command(bench: Bench) -> None:

@@ -102,6 +102,9 @@ def test_predict_takes_several_images_and_folders_and_overwrites_only_if_asked(
     answer = swath_cli("predict", bundle, images, tiny.data / "v.tif", tmp_path / "out")
     assert answer.exit_code == 0, answer.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.tif", "b.tif", "v.tif"]
+    image, target = tiny.data / "a.tif", tmp_path / "one.tif"
+    told = json.loads(swath_cli("predict", bundle, image, target, "--json").out)
+    assert told == [{"image": str(image), "map": str(target)}]
     again = swath_cli("predict", bundle, images, tmp_path / "out")
     assert again.exit_code == 2
     assert "a.tif exists" in again.err

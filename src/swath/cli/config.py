@@ -6,7 +6,7 @@ import json
 
 import click
 
-from swath.cli.options import json_option, settings_options
+from swath.cli.options import json_option, settings_options, verbose_option
 from swath.cli.render import table
 from swath.settings import load_settings
 
@@ -14,7 +14,8 @@ from swath.settings import load_settings
 @click.command("config")
 @settings_options
 @json_option
-def command(overrides: tuple[str, ...], profile: str | None, as_json: bool) -> None:
+@verbose_option
+def command(overrides: tuple[str, ...], profile: str | None, as_json: bool, verbose: bool) -> None:
     """Show every setting, its value and where it was set.
 
     Files ($XDG_CONFIG_HOME/swath/settings.toml, then ./swath.toml) come before the environment

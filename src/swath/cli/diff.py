@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from swath.cli.options import json_option, root_option
+from swath.cli.options import json_option, root_option, verbose_option
 from swath.plan.difference import difference
 from swath.run.folder import RunFolder
 
@@ -17,7 +17,8 @@ from swath.run.folder import RunFolder
 @click.argument("new", default="latest")
 @root_option
 @json_option
-def command(old: str, new: str, root: Path | None, as_json: bool) -> None:
+@verbose_option
+def command(old: str, new: str, root: Path | None, as_json: bool, verbose: bool) -> None:
     """Compare what the runs OLD and NEW (folders, or ids with --root) planned."""
     first, second = RunFolder.find(old, root), RunFolder.find(new, root)
     lines = difference(first.read_plan(), second.read_plan())

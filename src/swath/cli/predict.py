@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from swath.cli.options import verbose_option
+from swath.cli.options import json_option, verbose_option
 from swath.errors import ConfigError
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
@@ -23,6 +24,7 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg")
 @click.option("--batch-size", type=click.IntRange(1), help="Windows at once.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@json_option
 @verbose_option
 def command(
     bundle: Path,
@@ -34,6 +36,7 @@ def command(
     batch_size: int | None,
     device: str,
     overwrite: bool,
+    as_json: bool,
     verbose: bool,
 ) -> None:
     """Predict IMAGES with BUNDLE into OUT, a map as a cloud-optimised GeoTIFF.
@@ -61,7 +64,11 @@ def command(
                 device_options={"device": device},
                 update_stats=update_stats,
             )
-            click.echo(str(target))
+            if not as_json:
+                click.echo(str(target))
+    if as_json:
+        told = [{"image": image, "map": str(target)} for image, target in pairs]
+        click.echo(json.dumps(told, indent=1))
 
 
 def _pairs(images: tuple[str, ...], out: Path) -> list[tuple[str, Path]]:

@@ -181,6 +181,8 @@ def _failure(result: RunResult) -> RunError:
             lines.append(f"{split.kind} {unit}: {error}")
         if not split.failures and split.key in result.outcome.failed:
             lines.append(f"{split.kind} ({split.key}): {split.error or 'it was killed'}")
+    if not lines:
+        lines.append(f"it ended before any split did; see {result.folder.logs / 'make.txt'}")
     waiting = len(result.outcome.waiting)
     after = f"\n  {waiting} splits that depend on it did not start." if waiting else ""
     return RunError(

@@ -19,7 +19,8 @@ from swath.run.worker import limit_threads, run_assignment
 @click.command("run-command")
 @click.argument("assignment_file", type=click.Path(path_type=Path))
 @click.option("--done", type=click.Path(path_type=Path), help="A file to make once all is done.")
-def command(assignment_file: Path, done: Path | None) -> int:
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
+def command(assignment_file: Path, done: Path | None, verbose: bool) -> int:
     """Do what is left of the split that ASSIGNMENT_FILE describes."""
     try:
         text = assignment_file.read_bytes()
