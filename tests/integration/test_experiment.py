@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,23 @@ def test_rerun_executes_nothing_and_prints_scores_and_links(
     assert "root/experiments/tiny-0.001/v.tif" in answer.out
     assert str(tmp_path) not in answer.out
     assert sorted((root / "runs").iterdir()) == runs
+
+
+def test_rerun_of_what_is_up_to_date_loads_nothing_heavy(tiny: Any) -> None:
+    probe = """
+import resource, sys
+from swath.cli.app import run_app
+code = run_app(sys.argv[1:])
+heavy = {"geopandas", "pandas", "rasterio", "segmentation_models_pytorch", "torch"} & set(sys.modules)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(code, sorted(heavy), round(used.ru_utime + used.ru_stime, 1), file=sys.stderr)
+"""
+    arguments = map(str, ["run", "local", *tiny.arguments(tiny.root)])
+    command = [sys.executable, "-c", probe, *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    code, heavy, seconds = told.splitlines()[-1].split()
+    assert (code, heavy) == ("0", "[]")
+    assert float(seconds) < 2.5  # of one core
 
 
 def test_resolved_experiment_runs_again_from_its_file_alone(
