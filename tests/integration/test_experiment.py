@@ -67,7 +67,7 @@ def test_rerun_of_what_is_up_to_date_loads_nothing_heavy(tiny: Any) -> None:
 import resource, sys
 from swath.cli.app import run_app
 code = run_app(sys.argv[1:])
-heavy = {"geopandas", "pandas", "rasterio", "segmentation_models_pytorch", "torch"} & set(sys.modules)
+heavy = {"geopandas", "pandas", "rasterio", "pyarrow", "torch"} & set(sys.modules)
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(code, sorted(heavy), round(used.ru_utime + used.ru_stime, 1), file=sys.stderr)
 """
