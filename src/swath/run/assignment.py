@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import swath
@@ -46,6 +46,9 @@ class AssignedUnit:
     forced: bool
 
 
+_UNIT_FIELDS = tuple(item.name for item in fields(AssignedUnit))
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One split of a command.
@@ -85,7 +88,11 @@ class Assignment:
 
     def to_json(self) -> bytes:
         """Return the assignment as JSON text."""
-        return json.dumps({"schema": SCHEMA} | asdict(self)).encode()
+        # Not asdict() for the whole: it copies, seconds for 100,000 units.
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        units = [{name: getattr(unit, name) for name in _UNIT_FIELDS} for unit in self.units]
+        changed = {"schema": SCHEMA, "resources": asdict(self.resources), "units": units}
+        return json.dumps(plain | changed).encode()
 
     @classmethod
     def from_json(cls, text: bytes, where: str) -> Assignment:

@@ -97,7 +97,9 @@ def _write_experiment(pipeline: Pipeline, folder: RunFolder) -> None:
         "schema": DECLARATION_SCHEMA,
         "pipeline": pipeline.to_json(),
     }
-    text = json.dumps({**declared, "swath": swath.__version__, "versions": _versions()}, indent=1)
+    whole = {**declared, "swath": swath.__version__, "versions": _versions()}
+    # Indented for people; a pipeline of 100,000 units is not, since that takes seconds.
+    text = json.dumps(whole, indent=1 if pipeline.declaration else None)
     store.write(join(place, "experiment.json"), text.encode())
     pointer = {"run": folder.id, "folder": str(folder.path)}
     store.write(join(place, "latest.json"), json.dumps(pointer).encode())
