@@ -214,6 +214,7 @@ def execute(
     if made.is_empty:
         return RunResult(made, Outcome((), (), ()), None, write_results(made))
     backend = make_runner(runner, settings)
+    backend.refuse()
     refuse_local(made, backend.abilities, runner)
     refuse_unwritable(pipelines)
     refuse_full_disk(made)

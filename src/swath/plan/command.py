@@ -50,20 +50,14 @@ class Resources:
 
     Attributes
     ----------
-    cpus
-        Cores that it can use; None: as many as the runner gives.
     gpus
-        GPUs that it needs (0) or can use.
+        GPUs that it can use; it takes as many where there are any, and is alone on them.
     memory_gib
-        Memory in GiB; None: unknown.
-    timeout_s
-        Longest run time in seconds; None: no limit.
+        Memory in GiB, for the estimate of a plan; None: unknown.
     """
 
-    cpus: int | None = None
     gpus: int = 0
     memory_gib: float | None = None
-    timeout_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ class InProcessRunner:
         """One split at a time."""
         return Abilities(parallelism=1)
 
+    def refuse(self) -> None:
+        """Need nothing."""
+
     def run(self, context: RunContext) -> Outcome:
         """Execute every split of the plan, in order."""
         return drive(context, _Backend(context), max_running=1)

@@ -42,13 +42,15 @@ class LocalRunner:
         """As many splits at once as there are jobs."""
         return Abilities(parallelism=self._jobs)
 
+    def refuse(self) -> None:
+        """Refuse a machine without GNU make."""
+        self._find_make()
+
     def run(self, context: RunContext) -> Outcome:
         """Write the Makefile, run make on it, and follow what its workers tell.
 
         Raises
         ------
-        ConfigError
-            If there is no GNU make, before anything is started.
         InterruptedRunError
             If the user interrupts; all processes of the run are gone then.
         """

@@ -91,6 +91,13 @@ class Runner(Protocol):
         """What this runner can do."""
         ...
 
+    def refuse(self) -> None:
+        """Raise a `DeclarationError` if something that this runner needs is missing.
+
+        Called before anything of a run is written.
+        """
+        ...
+
     def run(self, context: RunContext) -> Outcome:
         """Execute every split of the plan, in order."""
         ...
