@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.plan.command import Pipeline, Unit
+from swath.plan.identity import SMALL_BYTES, source_identity
 from swath.plan.reason import Cause
 from swath.plan.record import SIDECAR
-from swath.plan.scan import SMALL_BYTES, State, source_identity
+from swath.plan.scan import State
 
 
 @pytest.fixture
@@ -348,3 +349,18 @@ def test_many_units_are_planned_and_found_done(world):
     assert [len(split.units) for split in plan.splits] == [625] * 8 + [1]
     world.do(plan)
     assert world.plan(world.pipeline(chip, train)).is_empty
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("roads.shp", "roads.dbf"), ("scene.tif", "scene.tif.aux.xml")]
+)
+def test_a_changed_part_beside_a_source_is_a_changed_source(
+    tmp_path: Path, name: str, part: str
+) -> None:
+    source = tmp_path / name
+    source.write_bytes(bytes(100_000))
+    alone = source_identity(str(source))
+    (tmp_path / part).write_text("class 1")
+    with_part = source_identity(str(source))
+    (tmp_path / part).write_text("class 2")
+    assert len({alone, with_part, source_identity(str(source))}) == 3

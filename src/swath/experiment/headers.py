@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swath.errors import DataError, NotFoundError, StoreError
-from swath.plan.scan import source_identity
+from swath.plan.identity import source_identity
 from swath.raster.header import Header, headers_in_child
 from swath.raster.spec import split_header_key
 from swath.store import join, normalise, open_store

@@ -20,12 +20,13 @@ from swath.plan.plan import Plan, make_plan
 from swath.plan.select import Selection
 from swath.plan.split import Splits, parse_splits
 from swath.run.events import Emit, ignore
-from swath.run.folder import RunFolder
+from swath.run.folder import RunFolder, starting
 from swath.run.prepare import last_plans, write_results, write_run
 from swath.run.processes import settle_with_earlier_runs
 from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
 from swath.run.runner import Outcome, RunContext, make_runner
 from swath.settings import Settings, load_settings
+from swath.store import local_path
 
 Started = Callable[[RunFolder], None]
 
@@ -218,9 +219,12 @@ def execute(
     refuse_local(made, backend.abilities, runner)
     refuse_unwritable(pipelines)
     refuse_full_disk(made)
-    settle_with_earlier_runs(pipelines)  # again: the imagery may have been checked for long
-    folder = write_run(made, settings=settings, keep_going=keep_going, abilities=backend.abilities)
-    control = folder.hold("control", inherit=False)
+    with starting(local_path(pipelines[0].root)):
+        settle_with_earlier_runs(pipelines)  # again: the imagery may have been checked for long
+        folder = write_run(
+            made, settings=settings, keep_going=keep_going, abilities=backend.abilities
+        )
+        control = folder.hold("control", inherit=False)
     try:
         if started is not None:
             started(folder)

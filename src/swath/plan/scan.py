@@ -7,7 +7,6 @@ are listed; objects are never asked for one by one, except source files and pinn
 from __future__ import annotations
 
 import enum
-import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from swath.errors import GraphError, NotFoundError
 from swath.plan.canonical import fingerprint_of
 from swath.plan.command import is_pinned
 from swath.plan.graph import Graph, UnitNode
+from swath.plan.identity import source_identity
 from swath.plan.reason import Before, Cause, Reason, explain
 from swath.plan.record import SIDECAR, Record, command_folder, read_all
 from swath.plan.select import Wish
 from swath.store import join, normalise, open_store
-
-SMALL_BYTES = 8192
-"""Source files up to this size are known by their content, larger ones by size and version."""
 
 
 class State(enum.StrEnum):
@@ -202,25 +199,6 @@ class _Sources:
         if uri not in self._known:
             self._known[uri] = source_identity(uri)
         return self._known[uri]
-
-
-def source_identity(uri: str) -> str | None:
-    """Return the identity of a source file, or None if it does not exist.
-
-    Small files are known by content, so that a fresh copy of an area of interest or a table of
-    classes is the same one; others by size and version, since reading them costs too much. Paths
-    of GDAL's virtual file systems have no identity but their name.
-    """
-    if uri.startswith("/vsi"):
-        return "name"
-    store = open_store(uri)
-    try:
-        stat = store.stat(uri)
-        if stat.size <= SMALL_BYTES:
-            return "sha256:" + hashlib.sha256(store.read(uri)).hexdigest()
-    except NotFoundError:
-        return None
-    return f"{stat.size}:{stat.version}"
 
 
 class _Folder:

@@ -14,6 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,18 @@ class RunFolder:
             return False
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def starting(root: Path) -> Iterator[None]:
+    """Let one client at a time look for other runs of a root and begin its own."""
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root / ".starting.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def runs_of(root: Path) -> Iterator[RunFolder]:

@@ -17,8 +17,8 @@ from contextlib import suppress
 from copy import deepcopy
 
 from swath.errors import InterruptedRunError, SwathError, UnitError
+from swath.plan.identity import source_identity
 from swath.plan.record import Record, part_uri, read_parts, write_part
-from swath.plan.scan import source_identity
 from swath.run.assignment import AssignedUnit, Assignment
 from swath.run.desk import Desk
 from swath.run.events import EventWriter
