@@ -49,6 +49,7 @@ KEYS = {
     for key in (
         Key("run.splits", str, "auto", "splits of each command: a count, or auto"),
         Key("run.threads", int, None, "threads of one process; default: cores shared by the jobs"),
+        Key("run.device", str, "auto", "where models compute: auto (a GPU if any), cpu or cuda"),
         Key("local.jobs", int, None, "processes at once of the local runner; default: cores"),
         Key("local.make", str, "make", "GNU make, a name or a path"),
     )

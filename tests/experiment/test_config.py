@@ -228,9 +228,18 @@ def test_several_wrong_fields_are_told_at_once(config):
     assert len(caught.value.errors) == 2
 
 
-def test_errors_of_the_users_own_code_pass_through(config):
-    with pytest.raises(ZeroDivisionError):
-        ids(config("def get_config(): return 1 / 0"))
+@pytest.mark.parametrize("code", ["return 1 / 0", "raise SystemExit(3)", "import no_such_module"])
+def test_errors_of_the_users_own_code_name_its_line(config, code):
+    with pytest.raises(ConfigError, match=r"config\.py, line \d+\)") as raised:
+        ids(config(f"def get_config():\n    {code}"))
+    assert raised.value.__cause__ is not None  # for -v
+
+
+def test_sets_inherit_methods_of_classes_that_are_no_sets_here(config):
+    text = SETS.replace("class Base(ExperimentSet)", "class Base").replace(
+        "class Sets(Base)", "class Sets(Base, ExperimentSet)"
+    )
+    assert ids(config(text)) == ["base", "a0"]
 
 
 def test_arguments_for_a_json_are_refused(config, tmp_path):

@@ -364,3 +364,14 @@ def test_a_changed_part_beside_a_source_is_a_changed_source(
     with_part = source_identity(str(source))
     (tmp_path / part).write_text("class 2")
     assert len({alone, with_part, source_identity(str(source))}) == 3
+
+
+def test_a_changed_source_of_a_vrt_is_a_changed_vrt(tmp_path: Path) -> None:
+    (tmp_path / "scene.tif").write_bytes(b"one")
+    vrt = tmp_path / "mosaic.vrt"
+    vrt.write_text(
+        '<VRTDataset><SourceFilename relativeToVRT="1">scene.tif</SourceFilename></VRTDataset>'
+    )
+    before = source_identity(str(vrt))
+    (tmp_path / "scene.tif").write_bytes(b"two")
+    assert source_identity(str(vrt)) != before

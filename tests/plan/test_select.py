@@ -81,6 +81,13 @@ def test_selection_that_waits_for_what_was_left_out_is_refused(world, pipeline):
     assert "Select 'train' too" in text
 
 
+def test_selection_that_leaves_a_named_command_waiting_is_refused_though_others_could_run(
+    world, pipeline
+):
+    with pytest.raises(GraphError, match="train model needs chip a.*Select 'chip' too"):
+        world.plan(pipeline, select={"commands": ("train", "evaluate")})
+
+
 def test_one_scene_runs_alone_and_blocks_what_needs_them_all(world, pipeline):
     found = states(world.plan(pipeline, select={"scenes": ("a",)}))
     assert found["chip a"] == "run"

@@ -55,6 +55,8 @@ class Progress:
         split.take(event)
         if self._live is None:
             self._tell(split, event)
+        elif event.what == "warning":
+            self._live.console.print(f"warning: {split.kind} {event.data['text']}", markup=False)
 
     def _tell(self, split: SplitStatus, event: Event) -> None:
         """Write a line for what is worth one."""
@@ -65,6 +67,8 @@ class Progress:
             self._line(f"{split.kind} {data['unit']} FAILED: {data['error']}")
         elif event.what == "failed" and not split.failures:
             self._line(f"{split.kind} FAILED: {data['error']}")
+        elif event.what == "warning":
+            self._line(f"warning: {split.kind} {data['text']}")
         elif event.what == "progress" and now - self._last_told >= QUIET_S:
             self._last_told = now
             self._line(f"{split.kind} {_progress_text(split)}")
@@ -93,12 +97,16 @@ class Progress:
 
 
 def _now(splits: list[SplitStatus]) -> str:
+    """Return what the splits of a kind do now, in rich's markup."""
+    from rich.markup import escape
+
     failed = [split for split in splits if split.failures or split.state is SplitState.FAILED]
     if failed:
-        return f"[red]failed:[/red] {failed[0].failures[0][1] if failed[0].failures else ''}"
+        error = failed[0].failures[0][1] if failed[0].failures else failed[0].error
+        return f"[red]failed:[/red] {escape(error)}"
     running = [split for split in splits if split.state is SplitState.RUNNING]
     if running:
-        return " | ".join(_progress_text(split) for split in running[:3])
+        return escape(" | ".join(_progress_text(split) for split in running[:3]))
     if all(split.state is SplitState.DONE for split in splits):
         return "[green]done[/green]"
     return "waiting"

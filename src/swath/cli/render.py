@@ -61,6 +61,9 @@ def plan_text(plan: Plan) -> str:
             ]
         )
     lines = [table(rows, right=[1, 2, 3])]
+    n_blocked = sum(plan.counts(node)[State.BLOCKED] for node in plan.graph.nodes)
+    if n_blocked:
+        lines.append(f"{n_blocked} units wait for scenes that were not selected.")
     if plan.is_empty:
         lines.append("Everything that was selected is up to date; nothing to run.")
         return "\n".join(lines)

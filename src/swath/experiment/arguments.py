@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from swath.errors import ConfigError
 
@@ -169,7 +169,10 @@ def convert(texts: Sequence[str], annotation: Any) -> Any:
             if str(choice) == text:
                 return choice
         raise ValueError(f"use one of {', '.join(map(str, inner))}")
-    return TypeAdapter(annotation).validate_strings(text)
+    try:
+        return TypeAdapter(annotation).validate_strings(text)
+    except PydanticUserError:
+        raise ValueError(f"a text cannot become a {annotation}") from None
 
 
 def _kinds(origin: Any, inner: Sequence[Any], n_items: int) -> list[Any]:

@@ -11,11 +11,12 @@ import importlib
 import inspect
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -151,12 +152,20 @@ def _functions(
         function = getattr(module, name, None)
         if callable(function):
             functions[f"{title}:{name}"] = function
-    for name, item in vars(module).items():
-        if inspect.isclass(item) and issubclass(item, ExperimentSet) and item is not ExperimentSet:
+    sets = [
+        item
+        for item in vars(module).values()
+        if inspect.isclass(item) and issubclass(item, ExperimentSet) and item is not ExperimentSet
+    ]
+    for item in sets:
+        name = item.__name__
+        with _Fields(f"{title}:{name}"):
             instance = item()
-            for method in vars(item):
-                if method.startswith(wanted.prefix):
-                    functions[f"{title}:{name}.{method}"] = getattr(instance, method)
+        # What a set inherits from another one of this module is declared there, once.
+        own = [base for base in reversed(item.__mro__) if base is item or base not in sets]
+        for method in dict.fromkeys(method for base in own for method in vars(base)):
+            if method.startswith(wanted.prefix):
+                functions[f"{title}:{name}.{method}"] = getattr(instance, method)
     if not functions and not optional:
         raise ConfigError(
             "it declares no experiment.",
@@ -230,6 +239,8 @@ def _filtered(found: Sequence[Found], config: str, wanted: Filter) -> list[Found
         for item in found
         if not wanted.ids or any(fnmatch.fnmatchcase(item.id, p) for p in wanted.ids)
     ]
+    if not found and not wanted.methods:
+        raise ConfigError("it returned no experiment.", where=config, mend="Return at least one.")
     if not kept:
         asked = " and ".join([*wanted.methods, *wanted.ids])
         known = ", ".join(ids) or "none"
@@ -242,7 +253,10 @@ def _filtered(found: Sequence[Found], config: str, wanted: Filter) -> list[Found
 
 
 class _Fields:
-    """Turns pydantic's errors into ours: each names the field, and the nearest known one."""
+    """Turns whatever a config raises into our errors.
+
+    Those of pydantic name the field, and the nearest known one; any other names its line.
+    """
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -250,7 +264,9 @@ class _Fields:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, ValidationError):
             problems = [_field_error(item, self._where) for item in error.errors()]
             raise (problems[0] if len(problems) == 1 else Problems(problems)) from None
@@ -258,6 +274,13 @@ class _Fields:
             raise ConfigError(
                 f"line {error.lineno}: {error.msg}.", where=str(error.filename), mend="Correct it."
             ) from None
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, SwathError):
+            last = traceback.extract_tb(trace)[-1]
+            raise ConfigError(
+                f"{type(error).__name__}: {error}.",
+                where=f"{self._where} (raised in {last.filename}, line {last.lineno})",
+                mend="Correct it; -v shows the whole traceback.",
+            ) from error
 
 
 def _field_error(item: Mapping[str, Any], where: str) -> SwathError:

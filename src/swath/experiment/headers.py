@@ -33,6 +33,8 @@ def known_headers(root: str, keys: Iterable[str]) -> dict[str, Header | DataErro
         remembered: Mapping[str, Any] = json.loads(store.read(uri))
     except (NotFoundError, ValueError):
         remembered = {}
+    if not isinstance(remembered, dict):
+        remembered = {}  # damaged: it is a memory, no more
     found: dict[str, Header | DataError] = {}
     identities: dict[str, str | None] = {}
     for key in dict.fromkeys(keys):

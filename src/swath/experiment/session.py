@@ -104,8 +104,16 @@ def plan_experiments(
     DeclarationError
         For whatever is wrong with the declarations or the graph.
     """
-    settings = settings or load_settings()
-    pipelines = compile_all(declared)
+    return _plan(compile_all(declared), runner, selection, splits, settings or load_settings())
+
+
+def _plan(
+    pipelines: Sequence[Pipeline],
+    runner: str,
+    selection: Selection | None,
+    splits: Splits | None,
+    settings: Settings,
+) -> Plan:
     return make_plan(
         pipelines,
         selection=selection,
@@ -125,8 +133,7 @@ def plan_to_run(
 ) -> tuple[Plan, list[str]]:
     """Plan what is going to be run: nothing else works on these experiments then.
 
-    What a killed client left running is ended first, and the plan made anew: units that were
-    finished meanwhile are done.
+    What a killed client left running is ended before: what it has finished till then is done.
 
     Parameters
     ----------
@@ -145,15 +152,9 @@ def plan_to_run(
     DeclarationError
         If somebody else is running one of these experiments, and as `plan_experiments`.
     """
-
-    def plan() -> Plan:
-        return plan_experiments(
-            declared, runner=runner, selection=selection, splits=splits, settings=settings
-        )
-
-    made = plan()
-    ended = [] if made.is_empty else settle_with_earlier_runs(made.graph.pipelines)
-    return (plan() if ended else made), ended
+    pipelines = compile_all(declared)
+    ended = settle_with_earlier_runs(pipelines)
+    return _plan(pipelines, runner, selection, splits, settings), ended
 
 
 def run_experiments(

@@ -172,11 +172,17 @@ class Command:
 
     @cached_property
     def params_key(self) -> str:
-        """Hash of kind, version and params: the folder of its outputs under the kind."""
+        """Hash of kind, function, version and params: the folder of its outputs under the kind."""
         try:
-            return fingerprint_of([self.kind, self.version, self.params])
+            return fingerprint_of([self.kind, self._function_name, self.version, self.params])
         except TypeError as error:
             raise _not_json(error, self.kind) from None
+
+    @property
+    def _function_name(self) -> str:
+        """The function without the folder of its file: a project that moved is the same one."""
+        place, _, name = self.function.rpartition(":")
+        return f"{place.rpartition('/')[2]}:{name}"
 
     @cached_property
     def unit_keys(self) -> tuple[str, ...]:

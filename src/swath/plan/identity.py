@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import PurePosixPath
+from xml.etree import ElementTree
 
 from swath.errors import NotFoundError
-from swath.store import Store, open_store
+from swath.store import Store, is_local, normalise, open_store
 
 SMALL_BYTES = 8192
 """Source files up to this size are known by their content, larger ones by size and version."""
@@ -32,8 +33,8 @@ def source_identity(uri: str) -> str | None:
 
     Small files are known by content, so that a fresh copy of an area of interest or a table of
     classes is the same one; others by size and version, since reading them costs too much. Parts
-    beside the file count. Paths of GDAL's virtual file systems have no identity but their name,
-    and files that a VRT refers to are not looked at.
+    beside the file count, and so do the local files that a VRT refers to. Paths of GDAL's virtual
+    file systems have no identity but their name.
     """
     if uri.startswith("/vsi"):
         return "name"
@@ -42,7 +43,25 @@ def source_identity(uri: str) -> str | None:
     if own is None:
         return None
     parts = [f"{part}={found}" for part in _parts(uri) if (found := _identity(store, part))]
+    if uri.lower().endswith(".vrt"):
+        parts += [f"{file}={source_identity(file)}" for file in _vrt_files(store.read(uri), uri)]
     return " ".join([own, *parts])
+
+
+def _vrt_files(text: bytes, uri: str) -> list[str]:
+    """Return the local files that a VRT is made of (https://gdal.org/drivers/raster/vrt.html)."""
+    try:
+        sources = list(ElementTree.fromstring(text).iter("SourceFilename"))  # noqa: S314
+    except ElementTree.ParseError:
+        return []  # GDAL will say what is wrong with it
+    files: dict[str, None] = {}
+    for source in sources:
+        name = (source.text or "").strip()
+        if source.get("relativeToVRT") == "1":
+            name = str(PurePosixPath(uri).parent / name)
+        if is_local(name) and name and name != uri:
+            files[normalise(name)] = None
+    return list(files)
 
 
 def _parts(uri: str) -> list[str]:

@@ -120,7 +120,7 @@ def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
         _judge(graph, unit, item, found, wish, folders.of(place), memory)
         found.append(item)
     _refuse_missing(graph, found, missing)
-    _refuse_all_blocked(graph, found)
+    _refuse_blocked(graph, found, wish)
     return found
 
 
@@ -288,9 +288,13 @@ def _refuse_missing(
     raise GraphError(shown, mend="Correct the path, or add the command that makes the file.")
 
 
-def _refuse_all_blocked(graph: Graph, found: list[Scanned]) -> None:
+def _refuse_blocked(graph: Graph, found: list[Scanned], wish: Wish) -> None:
+    """Refuse a selection that leaves out what it needs.
+
+    With chosen scenes, commands over all scenes are expected to wait; the plan says so.
+    """
     blocked = [i for i, item in enumerate(found) if item.state is State.BLOCKED]
-    if not blocked or any(item.state is State.RUN for item in found):
+    if not blocked or (wish.scenes and any(item.state is State.RUN for item in found)):
         return
     culprit = next(
         p for i in blocked for p in graph.units[i].producers if found[p].state is State.LEFT_OUT

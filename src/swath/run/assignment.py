@@ -116,7 +116,15 @@ class Assignment:
         return cls(**data)
 
 
-def assign(plan: Plan, split: Split, *, run: str, threads: int, keep_going: bool) -> Assignment:
+def assign(
+    plan: Plan,
+    split: Split,
+    *,
+    run: str,
+    threads: int,
+    keep_going: bool,
+    device: str = "auto",
+) -> Assignment:
     """Settle everything that the worker of `split` needs."""
     command = plan.graph.nodes[split.node].command
     return Assignment(
@@ -125,7 +133,7 @@ def assign(plan: Plan, split: Split, *, run: str, threads: int, keep_going: bool
         kind=command.kind,
         function=command.function,
         params=command.params,
-        options=command.options,
+        options={"device": device} | dict(command.options),
         resources=command.resources,
         folder=command_folder(command.root, command.kind, command.params_key),
         threads=threads,

@@ -23,8 +23,8 @@ class Event(NamedTuple):
     split
         Key of the split.
     what
-        ``started``, ``progress``, ``unit_done``, ``unit_skipped``, ``unit_failed``, ``done``,
-        ``failed`` or ``interrupted``.
+        ``started``, ``progress``, ``warning``, ``unit_done``, ``unit_skipped``, ``unit_failed``,
+        ``done``, ``failed`` or ``interrupted``.
     data
         By kind of event: unit, done, total, numbers, seconds, error, traceback, pid.
     """

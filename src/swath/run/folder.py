@@ -19,8 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import ConfigError
+from swath.plan.command import Pipeline
 from swath.run.assignment import Assignment
-from swath.store import LocalStore
+from swath.store import LocalStore, local_path
+
+LATEST = "latest.json"
+"""File of an experiment that names its last run."""
 
 
 class RunFolder:
@@ -132,6 +136,15 @@ def starting(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def last_run(pipeline: Pipeline) -> RunFolder | None:
+    """Return the folder that the experiment's pointer to its last run names; None without one."""
+    pointer = local_path(pipeline.root) / "experiments" / pipeline.id / LATEST
+    try:
+        return RunFolder(Path(json.loads(pointer.read_bytes())["folder"]))
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged
+        return None
 
 
 def runs_of(root: Path) -> Iterator[RunFolder]:

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import swath
-from swath.errors import NotFoundError
 from swath.plan.command import DECLARATION_SCHEMA, Pipeline
 from swath.plan.plan import Plan, memory_of
 from swath.plan.scan import Memory
 from swath.run.assignment import assign
-from swath.run.folder import RunFolder
+from swath.run.folder import LATEST, RunFolder, last_run
 from swath.run.runner import Abilities
 from swath.settings import Settings, cores
-from swath.store import LocalStore, join, local_path, open_store
+from swath.store import LocalStore, join, local_path
 
 RESULTS = "outputs.json"
 """File beside the links to results: name of each to the URI where it lies."""
@@ -32,19 +31,19 @@ def last_plans(pipelines: Iterable[Pipeline]) -> Memory:
 
     A plan is read when it is first asked for; where everything is up to date, none is.
     """
-    roots = {pipeline.id: pipeline.root for pipeline in pipelines}
-    plans: dict[str, dict[str, Any]] = {}
+    known = {pipeline.id: pipeline for pipeline in pipelines}
+    plans: dict[Path, dict[str, Any]] = {}
 
     def read(experiment: str) -> dict[str, Any] | None:
-        store, root = open_store(roots[experiment]), roots[experiment]
-        try:
-            pointer = store.read(join(root, "experiments", experiment, "latest.json"))
-            uri = join(json.loads(pointer)["folder"], "plan.json")
-            if uri not in plans:
-                plans[uri] = json.loads(store.read(uri))
-        except NotFoundError:
+        folder = last_run(known[experiment])
+        if folder is None:
             return None
-        return plans[uri]
+        try:
+            if folder.path not in plans:
+                plans[folder.path] = folder.read_plan()
+        except (OSError, ValueError):  # removed or damaged: nothing is remembered
+            return None
+        return plans[folder.path]
 
     return memory_of(read)
 
@@ -65,7 +64,14 @@ def write_run(
     )
     for split, count in zip(plan.splits, threads, strict=True):
         folder.write_assignment(
-            assign(plan, split, run=folder.id, threads=count, keep_going=keep_going)
+            assign(
+                plan,
+                split,
+                run=folder.id,
+                threads=count,
+                keep_going=keep_going,
+                device=settings.text("run.device"),
+            )
         )
     folder.write("plan.json", plan.to_json() | {"run": folder.id, "created": time.time()})
     for pipeline in plan.graph.pipelines:
@@ -102,7 +108,7 @@ def _write_experiment(pipeline: Pipeline, folder: RunFolder) -> None:
     text = json.dumps(whole, indent=1 if pipeline.declaration else None)
     store.write(join(place, "experiment.json"), text.encode())
     pointer = {"run": folder.id, "folder": str(folder.path)}
-    store.write(join(place, "latest.json"), json.dumps(pointer).encode())
+    store.write(join(place, LATEST), json.dumps(pointer).encode())
 
 
 def _versions() -> dict[str, str]:

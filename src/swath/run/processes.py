@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from swath.errors import DeclarationError
 from swath.plan.command import Pipeline
-from swath.run.folder import RunFolder, runs_of
+from swath.run.folder import RunFolder, last_run, runs_of
 from swath.store import local_path
 
 GROUP = "group"
@@ -32,20 +32,36 @@ def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> list[str]:
     """
     ended = []
     ids = {pipeline.id for pipeline in pipelines}
-    for root in dict.fromkeys(local_path(pipeline.root) for pipeline in pipelines):
-        for folder in runs_of(root):
-            if folder.is_held("control"):  # asked first: before its workers are there, it counts
-                same = ids & {item["id"] for item in folder.read_plan()["experiments"]}
-                if same:
-                    raise DeclarationError(
-                        f"experiment {min(same)!r} is being run now, by run {folder.id}.",
-                        where=str(root),
-                        mend=f"Wait for it, or stop it with: swath cancel {folder.path}",
-                    )
-            elif folder.is_held("alive"):
-                end_processes(folder)
-                ended.append(folder.id)
+    for folder in _earlier_runs(pipelines):
+        if folder.is_held("control"):  # asked first: before its workers are there, it counts
+            same = ids & {item["id"] for item in folder.read_plan()["experiments"]}
+            if same:
+                raise DeclarationError(
+                    f"experiment {min(same)!r} is being run now, by run {folder.id}.",
+                    where=str(folder.root),
+                    mend=f"Wait for it, or stop it with: swath cancel {folder.path}",
+                )
+        elif folder.is_held("alive"):
+            end_processes(folder)
+            ended.append(folder.id)
     return ended
+
+
+def _earlier_runs(pipelines: Sequence[Pipeline]) -> list[RunFolder]:
+    """Return the runs of every root, and the last run of each experiment, wherever it lies.
+
+    A run of experiments with several roots has its folder below the first of them.
+    """
+    found = {
+        folder.path: folder
+        for root in dict.fromkeys(local_path(pipeline.root) for pipeline in pipelines)
+        for folder in runs_of(root)
+    }
+    for pipeline in pipelines:
+        folder = last_run(pipeline)
+        if folder is not None and folder.plan.is_file():
+            found.setdefault(folder.path, folder)
+    return list(found.values())
 
 
 def end_processes(folder: RunFolder, *, patience_s: float = 5.0) -> None:

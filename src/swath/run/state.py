@@ -45,6 +45,11 @@ class StateFolder:
             self._path.mkdir(parents=True, exist_ok=True)
         return self._path
 
+    @property
+    def exists(self) -> bool:
+        """True if this attempt, or one before it, left a state."""
+        return self._path is not None or self._shared.is_dir()
+
     def _take(self) -> bool:
         """Become the owner of the shared folder, or tell that somebody else is."""
         self._shared.mkdir(parents=True, exist_ok=True)

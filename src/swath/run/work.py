@@ -18,6 +18,9 @@ from swath.run.state import StateFolder
 
 T = TypeVar("T")
 
+WORK_LOG = logging.getLogger("swath.work")
+"""Log of the functions of commands; warnings are shown to the user."""
+
 
 class ProgressCall(Protocol):
     """Report how far a unit is."""
@@ -63,9 +66,10 @@ class Work:
     unit_params
         Parameters of this unit alone.
     options
-        What does not change the result: ``threads`` (int) is always there.
+        What does not change the result: ``threads`` (int) and ``device`` (``auto``, ``cpu``,
+        ``cuda``) are always there.
     log
-        Goes to the log of the split.
+        Goes to the log of the split; warnings are shown to the user, too.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Work:
         self.params = params
         self.unit_params = unit_params
         self.options = options
-        self.log = logging.getLogger("swath.work")
+        self.log = WORK_LOG
         self.progress = progress
         self._inputs = inputs
         self._outputs = outputs

@@ -6,6 +6,7 @@ did not record is not. Outputs are written beside their place and renamed; the r
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -24,7 +25,7 @@ from swath.run.desk import Desk
 from swath.run.events import EventWriter
 from swath.run.gpus import take_devices
 from swath.run.load import Function, load_function
-from swath.run.work import SplitValues, Work
+from swath.run.work import WORK_LOG, SplitValues, Work
 from swath.store import Store, open_store
 
 THREAD_VARIABLES = (
@@ -68,8 +69,11 @@ def run_assignment(assignment: Assignment, events: EventWriter) -> bool:
     for unit in assignment.units:
         if unit.fingerprint in records.known:
             events.write("unit_skipped", unit=unit.name)
-    devices = take_devices(assignment.resources.gpus) if left else []
+    wants_gpus = bool(left) and assignment.options.get("device") != "cpu"
+    devices = take_devices(assignment.resources.gpus) if wants_gpus else []
     values = SplitValues()
+    warnings = _WarningEvents(events)
+    WORK_LOG.addHandler(warnings)
     n_failed = 0
     try:
         function = load_function(assignment.function) if left else None
@@ -88,6 +92,7 @@ def run_assignment(assignment: Assignment, events: EventWriter) -> bool:
         print(traceback.format_exc(), file=sys.stderr)  # noqa: T201 - the log of the split
         return False
     finally:
+        WORK_LOG.removeHandler(warnings)
         records.flush()
         values.close()
         for descriptor in devices:
@@ -156,7 +161,9 @@ def _run_unit(
                 redone=unit.forced,
             )
         )
-        desk.state.remove()
+        if desk.state.exists:  # what would be lost with it must be on record first
+            records.flush()
+            desk.state.remove()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - sys.exit() in a function, too
         text = traceback.format_exc()
         events.write("unit_failed", unit=unit.name, error=_one_line(error), traceback=text)
@@ -187,6 +194,18 @@ def _refuse_changed_sources(unit: AssignedUnit) -> None:
                 where=unit.name,
                 mend="Run the experiment again; only what reads it will be redone.",
             )
+
+
+class _WarningEvents(logging.Handler):
+    """Tells the user what a function warns of, who does not read logs of what went well."""
+
+    def __init__(self, events: EventWriter) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a warning as an event."""
+        self._events.write("warning", text=record.getMessage())
 
 
 class _RecordWriter:

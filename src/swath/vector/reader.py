@@ -141,6 +141,8 @@ def read_vector(uri: str, layer: str | None = None, crs: str | None = None) -> F
 def file_identity(uri: str) -> tuple[int, int]:
     """Return size in bytes and time of change in ns of a local file, zeros for a remote one.
 
+    Of a shapefile the parts beside it count, too: its attributes are in another file.
+
     Raises
     ------
     DataError
@@ -156,7 +158,11 @@ def file_identity(uri: str) -> tuple[int, int]:
             where=uri,
             mend="Correct the path.",
         ) from error
-    return status.st_size, status.st_mtime_ns
+    parts = [status]
+    if uri.lower().endswith(".shp"):
+        beside = (Path(uri).with_suffix(suffix) for suffix in (".dbf", ".prj", ".cpg"))
+        parts += [path.stat() for path in beside if path.exists()]
+    return sum(part.st_size for part in parts), max(part.st_mtime_ns for part in parts)
 
 
 @lru_cache(maxsize=CACHED_FILES)
