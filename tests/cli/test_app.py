@@ -60,8 +60,12 @@ def test_traceback_of_our_errors_only_if_verbose(swath_cli: Any) -> None:
 def test_error_in_the_user_s_own_code_keeps_its_traceback(swath_cli: Any, tmp_path: Any) -> None:
     config = tmp_path / "own.py"
     config.write_text("def get_config(runner):\n    return 1 / 0\n")
-    with pytest.raises(ZeroDivisionError):
-        swath_cli("ls", config)
+    answer = swath_cli("ls", config)
+    assert answer.exit_code == 2
+    assert "ZeroDivisionError: division by zero" in answer.err
+    assert "own.py, line 2" in answer.err
+    assert "Traceback" not in answer.err
+    assert "return 1 / 0" in swath_cli("ls", config, "-v").err
 
 
 def test_misspelt_sub_command_names_the_nearest(swath_cli: Any) -> None:

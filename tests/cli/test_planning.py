@@ -177,6 +177,7 @@ def test_config_shows_every_setting_with_its_origin(
     assert {row["setting"]: (row["value"], row["set by"]) for row in rows} == {
         "run.splits": ("8", f"{tmp_path / 'swath.toml'} [profiles.big]"),
         "run.threads": ("2", "command line"),
+        "run.device": ("auto", "default"),
         "local.jobs": ("3", str(tmp_path / "home" / "swath" / "settings.toml")),
         "local.make": ("gmake", "SWATH_LOCAL_MAKE"),
     }
