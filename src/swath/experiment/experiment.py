@@ -1,7 +1,7 @@
 """The experiment: what a user declares, and the graph that it compiles into.
 
 One Python object, one JSON. Compiling is a pure function of the experiment and the headers of its
-images; it derives every implicit place and writes nothing.
+images. Those headers are read when they are not known yet, and remembered below the root.
 """
 
 from __future__ import annotations

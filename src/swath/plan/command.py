@@ -31,7 +31,7 @@ class Ref(NamedTuple):
     Attributes
     ----------
     key
-        `Unit.key` within its command, see `Command.unit_key`.
+        Declared identity of the unit, see `Command.unit_keys`.
     output
         Name of the output.
     """

@@ -1,7 +1,7 @@
 """Scan: fingerprint every unit, settle where its outputs lie, and say what must run and why.
 
 Units are walked in topological order, so that a fingerprint covers everything upstream. Folders
-are listed; objects are never asked for one by one, except source files and pinned outputs.
+are asked for all their outputs at once (`Store.stats`), source files and pinned outputs singly.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class _Folder:
 
 
 class _Folders:
-    """Folders of commands, each listed once."""
+    """Folders of commands, each looked at once."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Folder] = {}

@@ -31,13 +31,10 @@ class Abilities:
         True if workers run on other machines; local URIs and local plugin files are refused then.
     parallelism
         Splits that run at once.
-    max_array
-        Largest array of jobs; 0: the backend has no arrays.
     """
 
     is_remote: bool = False
     parallelism: int = 1
-    max_array: int = 0
 
 
 @dataclass(frozen=True, slots=True)
