@@ -123,6 +123,34 @@ def test_put_of_a_folder_replaces_the_folder(tmp_path):
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_put_flushes_content_before_and_name_after_the_rename(tmp_path, monkeypatch, kind):
+    """A record that survived a loss of power told of an output that did not."""
+    new, target = tmp_path / "new", tmp_path / "deep" / "er" / "a"
+    content = new if kind == "file" else new / "part"
+    content.parent.mkdir(exist_ok=True)
+    content.write_text("x")
+    before, after, fsync = set(), set(), os.fsync
+
+    def noted(descriptor):
+        (after if target.exists() else before).add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    inodes = {content.stat().st_ino, new.stat().st_ino}
+    monkeypatch.setattr(os, "fsync", noted)
+    STORE.put(new, str(target))
+    folders_made_in = {tmp_path.stat().st_ino, (tmp_path / "deep").stat().st_ino}
+    assert before == inodes | folders_made_in
+    assert after == {target.parent.stat().st_ino}
+
+
+def test_put_of_a_folder_leaves_links_in_it_alone(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "link").symlink_to("nowhere")
+    STORE.put(tmp_path / "new", str(tmp_path / "a"))
+    assert names(tmp_path / "a") == ["link"]
+
+
 def test_put_of_a_file_never_removes_a_folder(tmp_path):
     (tmp_path / "new").touch()
     STORE.write(str(tmp_path / "folder" / "precious"), b"x")

@@ -25,6 +25,36 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{next(_serial)}")
 
 
+def flush_to_disk(path: Path) -> None:
+    """Return when a file, or a folder with all that is in it, would survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if S_ISDIR(os.fstat(descriptor).st_mode):
+            for child in path.iterdir():
+                if not child.is_symlink():
+                    flush_to_disk(child)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_name(path: Path) -> None:
+    """Flush that a file of this name is in its folder, which is not what is in the file."""
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they survive a loss of power."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _flush_name(each)
+
+
 @contextmanager
 def _mapped(uri: str) -> Iterator[None]:
     try:
@@ -94,10 +124,15 @@ class LocalStore:
                 raise
 
     def put(self, path: Path, uri: str) -> None:
-        """Rename a file or folder into place; what was there is replaced."""
+        """Flush a file or folder to disk, rename it into place; what was there is replaced.
+
+        After a loss of power the target is the old one or the new one, and the new one once this
+        has returned: so a record that is written afterwards never outlives what it tells of.
+        """
         target = Path(uri)
         with _mapped(uri):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
+            flush_to_disk(path)
             if target.is_dir() and path.is_dir():  # a file never takes the place of a folder
                 old = temporary_beside(target)
                 target.replace(old)
@@ -109,7 +144,9 @@ class LocalStore:
                     raise
                 temporary = temporary_beside(target)
                 shutil.move(path, temporary)
+                flush_to_disk(temporary)
                 temporary.replace(target)
+            _flush_name(target)
 
     def copy(self, source: str, target: str) -> None:
         """Link to the same bytes where the file system can, else copy; then rename."""
