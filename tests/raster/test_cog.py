@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
@@ -19,6 +21,7 @@ from swath.grid.window import Window, tiles
 from swath.raster.cog import write_cog, write_geotiff
 from swath.raster.reader import open_raster
 from swath.raster.spec import Raster
+from swath.store.local import TEMPORARY
 
 WRITERS = pytest.mark.parametrize("write", [write_cog, write_geotiff])
 
@@ -166,6 +169,67 @@ def test_folder_that_does_not_exist_is_a_store_error(tmp_path, write):
 def test_nothing_but_the_file_is_left(tmp_path, write):
     write(tmp_path / "a.tif", grid_of(9, 9), blocks_of(np.ones((9, 9), np.uint8), 4), dtype="uint8")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+@WRITERS
+def test_file_gets_its_name_only_when_it_is_whole(tmp_path, write, monkeypatch):
+    """A kill in the middle left a file that GDAL opened without complaint, and that was empty."""
+    path, copy = tmp_path / "a.tif", rasterio.shutil.copy
+    path.write_bytes(b"old")
+
+    def killed(source, target, **options):
+        copy(source, target, **options)
+        assert path.read_bytes() == b"old"
+        assert all(each == path or each.name.startswith(TEMPORARY) for each in tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rasterio.shutil, "copy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, grid_of(9, 9), blocks_of(np.ones((9, 9), np.uint8), 4), dtype="uint8")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tif"]
+
+
+@WRITERS
+def test_file_is_on_disk_before_it_gets_its_name(tmp_path, write, monkeypatch):
+    path, fsync, flushed = tmp_path / "a.tif", os.fsync, []
+
+    def noted(descriptor):
+        assert not path.exists()
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write(path, grid_of(9, 9), blocks_of(np.ones((9, 9), np.uint8), 4), dtype="uint8")
+    assert flushed == [path.stat().st_ino]
+
+
+@WRITERS
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path, write):
+    """While one lays its blocks, another writes the same file from start to end."""
+    path, grid = tmp_path / "a.tif", grid_of(2, 2)
+
+    def blocks():
+        write(path, grid, [(grid.window, np.full((2, 2), 7, np.uint8))], dtype="uint8")
+        yield Window(0, 0, 1, 2), np.full((1, 2), 8, np.uint8)
+        with rasterio.open(path) as file:
+            assert file.read(1).tolist() == [[7, 7], [7, 7]]
+        write(path, grid, [(grid.window, np.full((2, 2), 9, np.uint8))], dtype="uint8")
+        yield Window(1, 0, 1, 2), np.full((1, 2), 8, np.uint8)
+
+    write(path, grid, blocks(), dtype="uint8")
+    with rasterio.open(path) as file:
+        assert file.read(1).tolist() == [[8, 8], [8, 8]]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tif"]
+
+
+@WRITERS
+def test_statistics_and_overviews_of_a_replaced_file_go_with_it(tmp_path, write):
+    for ending in (".aux.xml", ".ovr", ".msk"):
+        (tmp_path / f"a.tif{ending}").touch()
+    (tmp_path / "b.tif.ovr").touch()
+    write(tmp_path / "a.tif", grid_of(9, 9), [], dtype="uint8")
+    assert {each.name for each in tmp_path.iterdir()} == {"a.tif", "b.tif.ovr"}
 
 
 MEASURE = """

@@ -6,6 +6,8 @@ One idea: blocks are laid into an uncompressed temporary file beside the result,
 any order and any shape; GDAL then copies it, block by block, into the final file. Memory is bounded
 by a block and GDAL's cache, and neither the order of the blocks nor their cut can be seen in the
 result. The price is disk: the temporary file has `height * width * n_bands * itemsize` bytes.
+The final file, too, gets its name only when it is whole: GDAL opens half a file without complaint,
+and reads zeros from it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from affine import Affine
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import StoreError
@@ -36,12 +38,15 @@ from swath.raster.gdal import (
     reserve_cache,
 )
 from swath.raster.spec import ResamplingName
+from swath.store.local import flush_to_disk, temporary_beside
 
 Blocks = Iterable[tuple[Window, npt.NDArray[Any]]]
 Colour = tuple[int, int, int]
 
 COG_BLOCK = 512  # the side that readers of COGs expect: one request per block over a network
 TILE_BLOCK = 256
+SIDECARS = (".aux.xml", ".ovr", ".msk")
+"""Files that GDAL and QGIS lay beside an image: statistics, overviews and mask of its pixels."""
 
 
 def write_cog(
@@ -178,7 +183,7 @@ def _assembled(
     content: _Content,
 ) -> Iterator[Path]:
     """Lay blocks into a temporary file, give it away for a copy, and remove it."""
-    temporary = Path(path).with_name(f".{Path(path).name}.assembling.tif")
+    temporary = temporary_beside(Path(path))
     value_bytes = content.n_bands * content.dtype.itemsize
     n_bytes = block_rows_bytes(grid.width, (COG_BLOCK, COG_BLOCK), value_bytes)
     ticket = reserve_cache(n_bytes)
@@ -247,10 +252,15 @@ def _write_block(
 
 
 def _copy(source: Path, path: str | PathLike[str], options: Mapping[str, str]) -> None:
+    """Write the file under another name, flush it to disk, rename it."""
     target = Path(path)
+    temporary = temporary_beside(target)
     try:
         with plain_images_allowed():
-            rasterio.shutil.copy(source, target, **options)
-    except RasterioIOError:
-        target.unlink(missing_ok=True)
-        raise
+            rasterio.shutil.copy(source, temporary, **options)
+        flush_to_disk(temporary)
+        for ending in SIDECARS:  # of the file that is replaced
+            target.with_name(target.name + ending).unlink(missing_ok=True)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
