@@ -8,17 +8,21 @@ state from elsewhere runs no code.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from swath.store.local import flush_to_disk
+
+LOG = logging.getLogger(__name__)
 FILE = "state.safetensors"
 
 
@@ -36,6 +40,8 @@ class Position:
         One row of numbers per finished epoch.
     best_epoch, best_value
         The best epoch so far by the monitored value; None before the first.
+    n_threads
+        Threads that torch summed up with from the first step on; None: not known.
     """
 
     epoch: int = 0
@@ -45,6 +51,7 @@ class Position:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
     best_value: float | None = None
+    n_threads: int | None = None
 
 
 def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, position: Position) -> None:
@@ -61,13 +68,22 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, position: P
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position | None:
-    """Bring a training back to where `save_state` left it; None if there is no state."""
+    """Bring a training back to where `save_state` left it; None if there is no state.
+
+    A file that cannot be read, as after a loss of power, is removed with a warning: it would make
+    every further attempt fail, and what it held can be computed again.
+    """
     path = folder / FILE
     if not path.exists():
         return None
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = Position(**json.loads(file.metadata()["position"]))
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        LOG.warning("%s cannot be read (%s): training starts from the beginning", path, error)
+        path.unlink()
+        return None
     model.load_state_dict(_below("model.", tensors))
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     state: dict[int, dict[str, Any]] = {}
@@ -78,7 +94,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: Optimizer) -> Position
     torch.set_rng_state(tensors["random.cpu"])
     if torch.cuda.is_available() and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"])
-    return Position(**json.loads(metadata["position"]))
+    return position
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
@@ -106,6 +122,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     save_file(plain, partial, metadata=metadata)
+    flush_to_disk(partial)  # else a loss of power may leave the name without the bytes
     partial.replace(path)
 
 
