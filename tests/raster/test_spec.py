@@ -79,6 +79,7 @@ def test_header_key_carries_the_warp():
     ("call", "message"),
     [
         (lambda: Raster(uris=()), "at least 1"),
+        (lambda: Raster(uris=3), "uris\n  Input should be a valid tuple"),
         (lambda: Raster(uris="a.tif", bands=(-1,)), "greater than or equal to 0"),
         (lambda: Raster(uris="a.tif", bands=()), "at least 1"),
         (lambda: Raster(uris="a.tif", band=(1,)), "Extra inputs"),

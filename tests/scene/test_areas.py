@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from swath.errors import ConfigError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
 from swath.scene.areas import Area, BlockArea, VectorArea, WindowArea, block_split
@@ -161,5 +162,5 @@ def test_block_split_leaves_no_side_empty() -> None:
 def test_block_split_that_leaves_one_side_empty_is_refused(
     rows: int, cols: int, fraction: float
 ) -> None:
-    with pytest.raises(ValueError, match=r"split|fraction"):
+    with pytest.raises(ConfigError, match=r"block_split: .*(Use at least two|Choose it between)"):
         block_split(rows, cols, fraction)

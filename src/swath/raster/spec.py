@@ -174,6 +174,8 @@ class Raster(Spec):
     def _one_or_several(cls, uris: Any) -> Any:
         if isinstance(uris, str | PathLike):
             return (str(uris),)
+        if not isinstance(uris, list | tuple):
+            return uris  # pydantic says what is wrong with it
         return tuple(str(u) if isinstance(u, PathLike) else u for u in uris)
 
     @field_validator("warp", mode="before")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from swath.errors import ConfigError
 from swath.grid.window import Window
 from swath.spec import Spec
 from swath.vector.spec import VectorFile
@@ -173,7 +174,7 @@ def block_split(
 
     Raises
     ------
-    ValueError
+    ConfigError
         If there are fewer than two blocks, or `fraction` is not between 0 and 1.
 
     Notes
@@ -189,11 +190,16 @@ def block_split(
     """
     n_blocks = rows * cols
     if rows < 1 or cols < 1 or n_blocks < 2:
-        raise ValueError(f"{rows} x {cols} blocks cannot be split. Use at least two blocks.")
+        raise ConfigError(
+            f"{rows} x {cols} blocks cannot be split.",
+            where="block_split",
+            mend="Use at least two blocks.",
+        )
     if not 0 < fraction < 1:
-        raise ValueError(
-            f"The fraction {fraction} leaves one side empty. Choose it between 0 and 1, for "
-            f"example 0.25."
+        raise ConfigError(
+            f"the fraction {fraction} leaves one side empty.",
+            where="block_split",
+            mend="Choose it between 0 and 1, for example 0.25.",
         )
     blocks = [(row, col) for row in range(rows) for col in range(cols)]
     dealt = sorted(
