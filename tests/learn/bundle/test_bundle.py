@@ -146,6 +146,11 @@ def test_what_is_no_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
         open_bundle(tmp_path / "text.zip")
     with pytest.raises(DataError, match="the bundle does not exist"):
         open_bundle(tmp_path / "none.zip")
+    with pytest.raises(DataError, match=r"the bundle cannot be read: Is a directory\. Give the"):
+        open_bundle(tmp_path)
+    broken = _changed(bundle, tmp_path / "d.zip", "bundle.json", b"{")
+    with pytest.raises(DataError, match=r"d\.zip: its description cannot be read"):
+        open_bundle(broken)
     with pytest.raises(DataError, match=r"members are missing: model\.onnx"):
         open_bundle(_changed(bundle, tmp_path / "b.zip", "model.onnx", None))
     newer = _changed(bundle, tmp_path / "c.zip", "bundle.json", b'{"schema": 99}')
@@ -195,21 +200,26 @@ def test_statistics_of_the_image_can_take_the_place_of_those_of_the_training(
     """The same scene in other units: only its own statistics make it look the same."""
     from tests.learn.conftest import write_image
 
-    scaled = write_image(tmp_path / "scaled.tif", tiny.image.astype(np.float32) * 1e-4)
-    image = Raster(uris=(scaled,))
+    scaled = Raster(uris=write_image(tmp_path / "scaled.tif", tiny.image // 10))
+    floats = tiny.image.astype(np.float32) * 1e-4
+    reflectance = Raster(uris=write_image(tmp_path / "reflectance.tif", floats))
     maps = []
     with open_bundle(bundle) as opened:
         for name, source, update in (
             ("own", tiny.scene.image, False),
-            ("foreign", image, False),
-            ("updated", image, True),
+            ("foreign", scaled, False),
+            ("updated", scaled, True),
+            ("updated-floats", reflectance, True),
         ):
             out = tmp_path / f"{name}.tif"
             predict_image(opened, source, out, update_stats=update)
             with open_raster(Raster(uris=(str(out),))) as reader:
                 maps.append(reader.read(GRID.window).values[0])
-    own, foreign, updated = maps
+        with pytest.raises(DataError, match="values are float32, the model was trained on uint16"):
+            predict_image(opened, reflectance, tmp_path / "refused.tif")
+    own, foreign, updated, updated_floats = maps
     assert np.mean(updated == own) > 0.99
+    assert np.mean(updated_floats == own) > 0.99
     assert np.mean(foreign == own) < 0.9
 
 

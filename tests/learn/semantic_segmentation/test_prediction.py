@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from swath.errors import DataError
 from swath.grid.grid import Grid
-from swath.grid.window import Window, tiles
+from swath.grid.window import Window, sliding, tiles
 from swath.learn.description import ModelDescription
 from swath.learn.semantic_segmentation.maps import (
     BlockPrediction,
@@ -31,7 +33,7 @@ from swath.learn.semantic_segmentation.prediction import (
 from swath.learn.semantic_segmentation.training import TrainedFiles
 from swath.learn.spec import PredictOptions
 from swath.raster.reader import open_raster
-from swath.raster.spec import Raster
+from swath.raster.spec import Cast, Raster
 from swath.scene.spec import ClassConfig, Scene
 
 CLASSES = ClassConfig(names=("dark", "bright"), colours=("#101112", "#fafbfc"))
@@ -191,6 +193,31 @@ def test_windows_of_blocks_are_those_of_the_scene() -> None:
         assert windows_of((70, 90), 32, 20, block) == [w for w in every if w.intersect(block)]
 
 
+@given(
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    size=st.integers(1, 40),
+    stride=st.integers(1, 50),
+    corner=st.tuples(st.integers(-20, 120), st.integers(-20, 120)),
+    extent=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+def test_windows_of_a_block_are_found_without_those_of_the_scene(
+    shape: tuple[int, int],
+    size: int,
+    stride: int,
+    corner: tuple[int, int],
+    extent: tuple[int, int],
+) -> None:
+    block = Window(*corner, *extent)
+    expected = [window for window in sliding(shape, size, stride) if window.intersect(block)]
+    assert windows_of(shape, size, stride, block) == expected
+
+
+def test_windows_of_a_block_cost_what_the_block_costs() -> None:
+    """Of a scene with a hundred million windows; building all would take minutes and gigabytes."""
+    found = windows_of((10**6, 10**6), 200, 100, Window(5000, 5000, 100, 100))
+    assert [w.row_off for w in found] == [4900, 4900, 5000, 5000]
+
+
 def test_a_scene_smaller_than_a_window_is_predicted_whole(
     trained: TrainedFiles, make_scene: MakeScene
 ) -> None:
@@ -217,6 +244,17 @@ def test_another_number_of_bands_is_refused(trained: TrainedFiles, make_scene: M
     scene = make_scene(np.ones((2, 40, 40), np.uint16), None)
     with pytest.raises(DataError, match="the image has 2 bands, the model was trained on 3"):
         _whole(scene, trained, 1000, OPTIONS)
+
+
+def test_another_type_of_values_is_refused(trained: TrainedFiles, make_scene: MakeScene) -> None:
+    """Reflectance from 0 to 1 given to a model of uint16 counts: one class everywhere."""
+    scene = make_scene(np.ones((3, 40, 40), np.float32), None)
+    told = r"values are float32, the model was trained on uint16\..*Cast\(dtype='uint16'\)"
+    with pytest.raises(DataError, match=told):
+        _whole(scene, trained, 1000, OPTIONS)
+    assert isinstance(scene.image, Raster)
+    cast = scene.image.replace(transforms=(Cast(dtype="uint16"),))
+    assert (_whole(scene.replace(image=cast), trained, 1000, OPTIONS).labels != 255).all()
 
 
 def test_hazard_re_predict_adds_to_old_scores(

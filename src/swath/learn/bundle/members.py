@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from swath.errors import DataError
 
@@ -58,7 +60,7 @@ def extract_zip(path: Path, folder: Path) -> None:
         that leads out of the folder.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             _check_names(names, path)
             damaged = archive.testzip()
@@ -69,18 +71,29 @@ def extract_zip(path: Path, folder: Path) -> None:
             for name in names:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-    except FileNotFoundError:
-        raise DataError(
-            "the bundle does not exist.", where=str(path), mend="Check the path."
-        ) from None
-    except zipfile.BadZipFile as error:
+                with archive.open(name) as source, target.open("wb") as member:
+                    shutil.copyfileobj(source, member, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(
             f"it is no bundle: {error}.",
             where=str(path),
             mend="Give the bundle.zip that the command 'bundle' wrote.",
         ) from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise DataError(
+            "the bundle does not exist.", where=str(path), mend="Check the path."
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"the bundle cannot be read: {error.strerror}.",
+            where=str(path),
+            mend="Give the bundle.zip that the command 'bundle' wrote; check that you may read it.",
+        ) from error
 
 
 def _check_names(names: list[str], path: Path) -> None:

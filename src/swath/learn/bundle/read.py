@@ -60,7 +60,9 @@ class Bundle:
         self.folder = Path(self._temporary.name)
         try:
             extract_zip(path, self.folder)
-            self.about: dict[str, Any] = json.loads((self.folder / "bundle.json").read_text())
+            self.about: dict[str, Any] = json.loads(
+                (self.folder / "bundle.json").read_text("utf-8")
+            )
             if self.about.get("schema") != SCHEMA:
                 raise DataError(
                     f"the bundle has schema {self.about.get('schema')}; this version reads "
@@ -70,6 +72,13 @@ class Bundle:
                 )
             self.task: Task = task_from_json(self.about["task"])
             self.description = ModelDescription.read(self.folder / "model.json")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.close()
+            raise DataError(
+                f"its description cannot be read: {' '.join(str(error).split())}.",
+                where=str(path),
+                mend="Give the bundle.zip that the command 'bundle' wrote.",
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -221,7 +230,10 @@ def predict_image(
     if update_stats:
         scene = Scene(id="image", image=image)
         analysis = analyze_scene(scene, classes, max_pixels=STATS_PIXELS)
-        description = replace(description, normalisation=normalisation_of(analysis.bands))
+        with open_raster(image) as reader:  # its own statistics are right for its own unit
+            dtype = reader.dtype.name
+        normalisation = normalisation_of(analysis.bands)
+        description = replace(description, normalisation=normalisation, dtype=dtype)
     predictor = task_room(bundle.task.kind).Predictor(
         bundle.model,
         description,

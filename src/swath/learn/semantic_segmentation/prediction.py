@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import DataError
-from swath.grid.window import Window, sliding
+from swath.grid.window import Window, sliding_offsets
 from swath.learn.ahead import read_ahead
 from swath.learn.description import ModelDescription
 from swath.learn.semantic_segmentation.forward import ForwardPool
@@ -88,7 +88,7 @@ class Predictor:
         Raises
         ------
         DataError
-            If the image has another number of bands than the model.
+            If the image has other bands or another type of values than those of the training.
 
         Notes
         -----
@@ -101,6 +101,17 @@ class Predictor:
                 f"the image has {reader.n_bands} bands, the model was trained on {n_bands}.",
                 where=reader.spec.source_uris()[0],
                 mend="Select the bands of the training, in their order (image.bands).",
+            )
+        if reader.dtype.name != self.description.dtype:
+            # A type of the same values may be right, but mostly it is another unit (reflectance
+            # against counts), which normalisation would turn into nonsense without a word.
+            raise DataError(
+                f"the image's values are {reader.dtype.name}, the model was trained on "
+                f"{self.description.dtype}.",
+                where=reader.spec.source_uris()[0],
+                mend="Give the product of the training; if the values are in the same unit, add "
+                f"Cast(dtype={self.description.dtype!r}) to image.transforms; if they are not, "
+                "normalise by the image's own statistics (--update-stats of 'swath predict').",
             )
         windows = windows_of(reader.grid.shape, self.window, self.stride, block)
         sums = _Sums(block, self.n_classes, blend_weights(self.window, self.options.blend))
@@ -200,7 +211,14 @@ def windows_of(shape: tuple[int, int], size: int, stride: int, block: Window) ->
     block
         Part of the scene.
     """
-    return [window for window in sliding(shape, size, stride) if window.intersect(block)]
+    rows, cols = (
+        [offset for offset in sliding_offsets(length, size, stride) if start - size < offset < end]
+        for length, start, end in (
+            (shape[0], block.row_off, block.row_end),
+            (shape[1], block.col_off, block.col_end),
+        )
+    )
+    return [Window(row, col, size, size) for row in rows for col in cols]
 
 
 def blend_weights(size: int, blend: str) -> NDArray[np.float32]:
