@@ -130,6 +130,22 @@ def test_predict_takes_several_images_and_folders_and_overwrites_only_if_asked(
     assert "--overwrite" in again.err
 
 
+def test_predict_takes_nan_for_missing_pixels(tiny: Any, swath_cli: Any, tmp_path: Path) -> None:
+    bundle = tiny.root / "experiments" / "tiny-0.001" / "bundle.zip"
+    image, target = tmp_path / "nan.tif", tmp_path / "map.tif"
+    with rasterio.open(tiny.data / "v.tif") as file:
+        values, profile = file.read().astype(np.float32), file.profile
+    values[:, :5] = np.nan
+    with rasterio.open(image, "w", **{**profile, "dtype": "float32", "nodata": None}) as file:
+        file.write(values)
+    answer = swath_cli("predict", bundle, image, target, "--nodata", "nan", "--update-stats")
+    assert answer.exit_code == 0, answer.err
+    with rasterio.open(target) as file:
+        missing = file.read(1) == 255
+    assert missing[:5].all()
+    assert not missing[5:].all()
+
+
 def test_bundle_is_proven_by_its_golden_chip(tiny: Any, swath_cli: Any) -> None:
     bundle = tiny.root / "experiments" / "tiny-0.001" / "bundle.zip"
     answer = swath_cli("bundle", "test", bundle)
