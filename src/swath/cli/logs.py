@@ -27,7 +27,7 @@ def command(run: str, split: str, root: Path | None, as_json: bool, verbose: boo
     if not wanted:
         known = ", ".join(path.stem for path in logs[:10]) or "none"
         raise ConfigError(f"no log matches {split!r}; there are: {known}.", where=str(folder.logs))
-    texts = {path.stem: path.read_text(errors="replace") for path in wanted}
+    texts = {path.stem: path.read_text("utf-8", "replace") for path in wanted}
     if as_json:
         click.echo(json.dumps(texts, indent=1))
         return

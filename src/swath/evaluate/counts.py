@@ -54,7 +54,7 @@ class SceneCounts:
 
     def write(self, path: Path) -> None:
         """Write as JSON that `read` reads back unchanged."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", "utf-8")
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -68,7 +68,7 @@ class SceneCounts:
     @classmethod
     def read(cls, path: Path) -> SceneCounts:
         """Read what `write` wrote."""
-        data: Mapping[str, Any] = json.loads(path.read_text())
+        data: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
         confusion = ConfusionCounts.from_json(data["confusion"])
         return cls(**{**data, "confusion": confusion})
 

@@ -79,12 +79,12 @@ class ScoreTable:
                 for row in self.rows
             ],
         }
-        path.write_text(json.dumps(data, indent=1) + "\n")
+        path.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> ScoreTable:
         """Read what `write_json` wrote."""
-        data: Mapping[str, Any] = json.loads(path.read_text())
+        data: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
         rows = tuple(
             ScoreRow(
                 row["level"],
@@ -98,7 +98,7 @@ class ScoreTable:
 
     def write_csv(self, path: Path) -> None:
         """Write one line per score: level, name, class (empty: over all classes), score, value."""
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["level", "name", "class", "score", "value"])
             for row in self.rows:

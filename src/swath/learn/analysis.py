@@ -68,12 +68,12 @@ class SceneAnalysis:
         data["n_labels_without_data"] = self.n_labels_without_data
         data["warnings"] = list(self.warnings)
         data["bands"] = self.bands.to_json()
-        path.write_text(json.dumps(data, indent=1) + "\n")
+        path.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> SceneAnalysis:
         """Read what `write` wrote."""
-        data: dict[str, Any] = json.loads(path.read_text())
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
         pixels = data.pop("class_pixels")
         return cls(
             bands=BandStats.from_json(data.pop("bands")),

@@ -79,12 +79,12 @@ class ModelDescription:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> ModelDescription:
         """Read what `write` wrote."""
-        return cls.from_json(json.loads(path.read_text()))
+        return cls.from_json(json.loads(path.read_text("utf-8")))
 
 
 def package_versions() -> dict[str, str]:
