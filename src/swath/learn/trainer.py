@@ -2,7 +2,8 @@
 
 Not here: what a loss or a target is; the task gives a `Learner`. One idea: what happens in a step
 depends on the state of model and optimiser and on the number of the step alone, so a training that
-was killed goes on as if nothing had happened.
+was killed goes on as if nothing had happened. The number of threads is part of that state: it
+decides the order in which torch sums up, hence the last digits.
 """
 
 from __future__ import annotations
@@ -109,11 +110,18 @@ class Trainer:
         ------
         RunError
             If the loss is no longer a finite number.
+
+        Notes
+        -----
+        A training that goes on uses as many threads of torch as it began with, whatever the
+        process was given, and leaves that number set; `swath.learn.device.torch_settings` puts
+        back the old one.
         """
         model = self.learner.model
         optimizer = make_optimizer(model, self.options)
         torch.manual_seed(self.options.seed)  # dropout; batches draw from their own generators
         position = load_state(self.state_dir, model, optimizer) or Position()
+        self._keep_threads(position)
         if position.epoch or position.step:
             self.log.info("going on at epoch %d, step %d", position.epoch + 1, position.step + 1)
         while position.epoch < self.options.epochs and not self._is_stale(position):
@@ -124,6 +132,14 @@ class Trainer:
         assert position.best_epoch is not None
         best = self._weights_file(position.best_epoch)
         return Trained(position.history, position.best_epoch + 1, best)
+
+    def _keep_threads(self, position: Position) -> None:
+        n_threads = torch.get_num_threads()
+        if position.n_threads is None:
+            position.n_threads = n_threads
+        elif position.n_threads != n_threads:
+            self.log.info("going on with %d threads, as it began", position.n_threads)
+            torch.set_num_threads(position.n_threads)
 
     def _train_epoch(self, optimizer: Optimizer, position: Position) -> None:
         model = self.learner.model.train()
@@ -180,8 +196,7 @@ class Trainer:
         position.history.append(row)
         self.log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
         value = numbers[self.options.monitor]
-        sign = -1 if self.options.monitor == "loss" else 1
-        if position.best_value is None or sign * value > sign * position.best_value:
+        if is_better(value, position.best_value, lower=self.options.monitor == "loss"):
             position.best_epoch, position.best_value = position.epoch, value
             weights = self.learner.model.state_dict()
             write_tensors(self._weights_file(position.epoch), weights, {})
@@ -202,6 +217,23 @@ class Trainer:
         for path in self.state_dir.glob("best-*.safetensors"):
             if path != self._weights_file(position.best_epoch):
                 path.unlink()
+
+
+def is_better(value: float, best: float | None, *, lower: bool) -> bool:
+    """Tell whether a monitored value beats the best so far; any number beats NaN.
+
+    Parameters
+    ----------
+    value
+        Of the latest epoch.
+    best
+        Of the best epoch before; None: there is none, so even NaN is the best.
+    lower
+        True if smaller is better.
+    """
+    if best is None or math.isnan(best):
+        return best is None or not math.isnan(value)
+    return value < best if lower else value > best
 
 
 def make_optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:

@@ -145,6 +145,32 @@ def test_hazard_resume_that_restores_weights_but_not_the_optimiser(
         assert getattr(resumed, field).read_bytes() == getattr(whole, field).read_bytes()
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_a_training_goes_on_with_the_threads_that_it_began_with(
+    tiny: Tiny, before: int, after: int
+) -> None:
+    task = tiny.task(epochs=2, batch_size=3)
+    used: list[int] = []
+
+    def kill(done: float, total: float, **_: float) -> None:
+        used.append(torch.get_num_threads())
+        if done == 2:
+            raise Killed
+
+    def note(done: float, total: float, **_: float) -> None:
+        used.append(torch.get_num_threads())
+
+    outside = torch.get_num_threads()
+    name = f"threads-{before}-{after}"
+    whole = tiny.train(f"{name}-whole", task, threads=before)
+    with pytest.raises(Killed):
+        tiny.train(name, task, progress=kill, threads=before, checkpoint_seconds=0)
+    resumed = tiny.train(name, task, progress=note, threads=after)
+    assert set(used) == {before}
+    assert torch.get_num_threads() == outside
+    assert resumed.model.read_bytes() == whole.model.read_bytes()
+
+
 def test_random_state_goes_on_too(tiny: Tiny) -> None:
     """DeepLab has dropout, which draws from torch's generator."""
     task = tiny.task(epochs=2, batch_size=9).replace(

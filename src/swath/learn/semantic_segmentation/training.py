@@ -176,7 +176,8 @@ def train(
     Notes
     -----
     On CPU and with one number of threads the same inputs give the same bits, however often the
-    training was interrupted. With another number of threads, sums are taken in another order.
+    training was interrupted. With another number of threads, sums are taken in another order; so a
+    training that goes on keeps the number that it began with, and ``threads`` is for a new one.
     """
     training_set = ChipSet(training, task.chips.size, "training")
     validation_set = ChipSet(validation, task.chips.size, "validation")
