@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 
 from swath.errors import ConfigError
 
+WHERE = "run.device"  # the setting that a worker hands on as options["device"]
+
 
 def device_of(options: Mapping[str, Any]) -> torch.device:
     """Return the device that ``options["device"]`` names; ``auto`` is a GPU if there is one.
@@ -18,18 +21,33 @@ def device_of(options: Mapping[str, Any]) -> torch.device:
     Raises
     ------
     ConfigError
-        If a GPU is asked for and there is none.
+        If the name is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:<number>``, or there is no
+        such GPU.
     """
-    name = options.get("device", "auto")
+    name = str(options.get("device", "auto"))
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise ConfigError(
+            f"{name!r} is no device.",
+            where=WHERE,
+            mend="Use auto, cpu, cuda, or cuda:1 and so on for one of several GPUs.",
+        )
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if str(name).startswith("cuda") and not torch.cuda.is_available():
+        name = "cuda" if n_gpus else "cpu"
+    if name.startswith("cuda") and not n_gpus:
         raise ConfigError(
             "there is no GPU that torch can use.",
-            where="options.device",
-            mend="Use device = 'cpu' or 'auto', or install a torch built for this GPU.",
+            where=WHERE,
+            mend="Use the device cpu or auto, or install a torch built for this GPU.",
         )
-    return torch.device(name)
+    device = torch.device(name)
+    if ":" in name and device.index >= n_gpus:
+        raise ConfigError(
+            f"there is no {name!r}; torch can use {n_gpus}, counted from 0.",
+            where=WHERE,
+            mend=f"Use a device up to cuda:{n_gpus - 1}.",
+        )
+    return device
 
 
 def threads_of(options: Mapping[str, Any]) -> int:
