@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from swath.commands import train
-from swath.commands.scenes import blocks, refs_of_scenes
+from swath.commands import predict, train
+from swath.commands.scenes import blocks, refs_of_scenes, with_memory
 from swath.errors import ConfigError
 from swath.grid.grid import Grid
 from swath.learn import PredictOptions, SegmentationModel, SemanticSegmentation, TrainOptions
 from swath.plan.canonical import canonical_json
+from swath.plan.command import Resources
 from swath.scene.spec import ClassConfig, Scene
 
 Make = Callable[..., Any]
@@ -110,6 +111,25 @@ def test_weights_from_a_file_are_an_input(
     model = SegmentationModel(weights="s3://models/first.safetensors")
     experiment = make_experiment(make_scenes(2), task.replace(model=model))
     assert experiment.train.units[0].inputs["weights"] == "s3://models/first.safetensors"
+
+
+def test_memory_is_estimated_unless_it_is_said(
+    make_experiment: Make, make_scenes: Make, task: SemanticSegmentation
+) -> None:
+    experiment = make_experiment(make_scenes(2))
+    assert experiment.train.resources == Resources(memory_gib=1.01)
+    large = task.replace(
+        train=task.train.replace(batch_size=2**10),
+        predict=PredictOptions(block_size=2**15, batch_size=2**10),
+    )
+    # 1024 chips of 32 x 32 px are 2**20 px; 64 x 96 px and 3 sums of 4 bytes are nothing beside.
+    assert train.memory_gib(large) == round(1 + 3500 / 2**10, 2)
+    assert predict.memory_gib(large, 0) == round(1 + 2 * 700 / 2**10, 2)
+    small = task.replace(predict=PredictOptions(batch_size=1))
+    assert predict.memory_gib(small, 2**30) == 13.0, "two classes and the weights, 4 bytes each"
+    given = Resources(gpus=1, memory_gib=7)
+    assert with_memory(given, 2) == given
+    assert with_memory(Resources(gpus=1), 2) == Resources(gpus=1, memory_gib=2)
 
 
 def test_a_scene_of_one_block_has_its_own_name_and_a_large_one_is_cut() -> None:

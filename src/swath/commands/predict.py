@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from swath.commands.scenes import blocks, grid_of, scene_inputs, scene_params
+from swath.commands.scenes import (
+    GIB,
+    blocks,
+    grid_of,
+    scene_inputs,
+    scene_params,
+    with_memory,
+)
 from swath.commands.train import UNIT as MODEL_UNIT
 from swath.grid.grid import Grid
 from swath.grid.window import Window
@@ -18,6 +25,13 @@ from swath.scene.spec import Scene
 if TYPE_CHECKING:
     from swath.run.work import Work
 
+N_BATCHES = 2
+"""Batches that are in memory at once: one computed, others read ahead."""
+
+FORWARD_BYTES = 700
+"""Bytes per pixel of a batch in a forward pass: 500 with a U-Net over resnet18, 690 over
+resnet50 (resident memory on a CPU with 8 windows of 256 px and 4 bands)."""
+
 
 def declare(
     root: str,
@@ -27,7 +41,6 @@ def declare(
     train: Command,
     *,
     resources: Resources | None = None,
-    options: Mapping[str, Any] | None = None,
 ) -> Command:
     """Declare one unit per block of a scene, with the output ``labels``, and ``scores`` if asked.
 
@@ -45,9 +58,9 @@ def declare(
     train
         What `swath.commands.train.declare` returned.
     resources
-        What one split needs, for example a GPU.
-    options
-        ``device`` (``auto``, ``cpu``, ``cuda``), ``n_threads``.
+        What one split needs, for example a GPU; without `Resources.memory_gib`, `memory_gib`
+        estimates it. The worker says where torch computes (``device``) and with how many
+        ``threads``.
     """
     outputs = {"labels": "labels.tif"}
     if task.predict.scores:
@@ -78,9 +91,30 @@ def declare(
         root,
         units,
         params={"task": task.kind, "predict": settings},
-        options=dict(options or {}),
-        resources=resources or Resources(),
+        resources=with_memory(
+            resources or Resources(),
+            memory_gib(task, max((unit.work for unit in units), default=0)),
+        ),
     )
+
+
+def memory_gib(task: Task, block_pixels: int) -> float:
+    """Estimate the memory of a prediction in GiB.
+
+    1 GiB for libraries and model, plus ``4 * (n_classes + 1)`` bytes per pixel of a block for the
+    sums, plus `N_BATCHES` of ``batch_size * window ** 2 * FORWARD_BYTES``. Further threads compute
+    further batches at once, and other networks take more or less.
+
+    Parameters
+    ----------
+    task
+        What was learned, and how it predicts.
+    block_pixels
+        Pixels of the largest block.
+    """
+    sums = 4 * (task.classes.n_classes + 1) * block_pixels
+    batches = N_BATCHES * task.predict.batch_size * task.window**2 * FORWARD_BYTES
+    return round(1.0 + (sums + batches) / GIB, 2)
 
 
 def run(work: Work) -> None:

@@ -7,16 +7,19 @@ no more, so that a changed label file or colour touches only the units that look
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from swath.errors import ConfigError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
-from swath.plan.command import Command, Ref
+from swath.plan.command import Command, Ref, Resources
 from swath.scene.spec import ClassConfig, Scene
 
 PIXEL_BYTES = 8
 """Guess of the bytes of one pixel over all bands, where the planner knows no better."""
+
+GIB = 2**30
 
 
 def scene_params(scene: Scene, roles: Collection[str]) -> dict[str, Any]:
@@ -96,3 +99,10 @@ def refs_of_scenes(command: Command, scene_ids: Sequence[str], output: str) -> t
             mend="Declare it over all scenes that a later command needs.",
         )
     return tuple(ref for scene_id in scene_ids for ref in by_scene[scene_id])
+
+
+def with_memory(resources: Resources, memory_gib: float) -> Resources:
+    """Return resources with an estimate of memory, unless they say how much."""
+    if resources.memory_gib is not None:
+        return resources
+    return replace(resources, memory_gib=memory_gib)

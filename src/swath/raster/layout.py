@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from swath.errors import DataError
 from swath.grid.grid import Bounds, Grid
 from swath.grid.window import Window
-from swath.raster.spec import MapCrop, PixelCrop, Raster, Stack
+from swath.raster.spec import Cast, MapCrop, MinMax, PixelCrop, Raster, Stack
 
 if TYPE_CHECKING:
     from swath.raster.header import Header
@@ -67,6 +67,22 @@ def image_bands(spec: Raster | Stack, headers: Headers) -> int:
         If a header is an error, a band does not exist, or the files of a mosaic differ in number.
     """
     return sum(len(raster_bands(raster, headers)) for raster in rasters_of(spec))
+
+
+def image_pixel_bytes(spec: Raster | Stack, headers: Headers) -> int:
+    """Return the bytes of one pixel over all bands, as the reader hands it out; an estimate.
+
+    All bands have the type of the widest one, after the transforms: `Cast` gives its own type,
+    `MinMax` float32. A `Reclass` to values that the type cannot hold, and types that only a wider
+    one holds together (int16 and uint16), take more than is said here.
+
+    Raises
+    ------
+    DataError
+        As `image_bands`.
+    """
+    widest = max(_value_bytes(raster, headers) for raster in rasters_of(spec))
+    return widest * image_bands(spec, headers)
 
 
 def rasters_of(spec: Raster | Stack) -> tuple[Raster, ...]:
@@ -148,6 +164,24 @@ def raster_bands(raster: Raster, headers: Headers) -> tuple[int, ...]:
                     mend="Set `bands` to those that all files have.",
                 )
     return raster.bands or tuple(range(found[0].n_bands))
+
+
+def _value_bytes(raster: Raster, headers: Headers) -> int:
+    """Return the bytes of one value after the transforms."""
+    bands = raster_bands(raster, headers)
+    found = [_header(headers, key) for key in raster.header_keys()]
+    n_bytes = max(_bytes_of(header.dtypes[band]) for header in found for band in bands)
+    for transform in raster.transforms:
+        if isinstance(transform, MinMax):
+            n_bytes = _bytes_of("float32")
+        elif isinstance(transform, Cast):
+            n_bytes = _bytes_of(transform.dtype)
+    return n_bytes
+
+
+def _bytes_of(dtype: str) -> int:
+    """Return the size of a type by the bits in its name: no numpy in what every plan loads."""
+    return int(dtype.lstrip("abcdefghijklmnopqrstuvwxyz_")) // 8
 
 
 def _header(headers: Headers, key: str) -> Header:
