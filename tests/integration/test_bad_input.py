@@ -105,6 +105,28 @@ def missing_weights(b: Bench) -> None:
     )
 
 
+def task_with(fields: str) -> str:
+    return (
+        "swath.SemanticSegmentation(classes=swath.ClassConfig(names=('dark', 'bright')),"
+        f"chips=swath.ChipSampling(size=32), {fields})"
+    )
+
+
+def misspelt_weights(b: Bench) -> None:
+    task = task_with("model=swath.SegmentationModel(weights='imagnet')")
+    b.declare(f"experiment(scene('a'), good, task={task})")
+
+
+def misspelt_encoder(b: Bench) -> None:
+    task = task_with("model=swath.SegmentationModel(encoder='resnet81')")
+    b.declare(f"experiment(scene('a'), good, task={task})")
+
+
+def misspelt_target_class(b: Bench) -> None:
+    task = task_with("").replace("size=32", "size=32, target_classes=('brigth',)")
+    b.declare(f"experiment(scene('a'), good, task={task})")
+
+
 def unreadable_image(b: Bench) -> None:
     path = b.folder / "broken.tif"
     path.write_bytes(Path(b.image).read_bytes()[:100])
@@ -261,6 +283,9 @@ CASES: list[tuple[Callable[[Bench], None], tuple[str, ...]]] = [
     (missing_labels, ("no-such.tif", "spoilt", "mend:")),
     (missing_area, ("no-such.gpkg", "spoilt", "mend:")),
     (missing_weights, ("no-such.safetensors", "train", "mend:")),
+    (misspelt_weights, ("'bad', model.weights", "'imagnet'", "Did you mean imagenet")),
+    (misspelt_encoder, ("'bad', model.encoder", "'resnet81'", "Did you mean resnet18")),
+    (misspelt_target_class, ("chips.target_classes", "'brigth'", "Did you mean 'bright'?")),
     (unreadable_image, ("broken.tif", "'spoilt'", "mend:")),
     (labels_on_another_grid, ("shifted.tif", "500015", "mend:")),
     (labels_in_another_crs, ("zone34.tif", "EPSG:32633", "EPSG:32634", "mend:")),
@@ -308,6 +333,12 @@ def test_bad_declaration_is_refused_before_work_starts(
         assert part in answer.err
     assert "Traceback" not in answer.err
     assert list(bench.folder.glob("root/runs")) == []
+
+
+def test_a_model_is_looked_up_only_if_it_will_be_trained(bench: Bench, swath_cli: Any) -> None:
+    misspelt_weights(bench)
+    answer = swath_cli("run", "local", bench.config, "analyze", "-a", "root_uri", bench.root)
+    assert answer.exit_code == 0, answer.err
 
 
 GOOD = ("-a", "root_uri", "ROOT")

@@ -52,6 +52,22 @@ def test_a_stride_with_gaps_is_refused() -> None:
         )
 
 
+def test_target_classes_that_do_not_exist_are_refused() -> None:
+    classes = ClassConfig(names=("water", "built"))
+
+    def declare(target: str) -> None:
+        chips = ChipSampling(size=64, target_classes=("built", target))
+        SemanticSegmentation(classes=classes, chips=chips)
+
+    declare("water")
+    with pytest.raises(
+        ConfigError, match=r"chips.target_classes: 'watr' is not .* Did you mean 'water'\?"
+    ):
+        declare("watr")
+    with pytest.raises(ConfigError, match="Use names of water, built"):
+        declare("forest")
+
+
 def test_class_weights_fit_the_classes() -> None:
     with pytest.raises(ConfigError, match="3 weights for 2 classes"):
         SemanticSegmentation(

@@ -10,6 +10,7 @@ from swath.errors import DataError, Problems, SwathError
 from swath.experiment.config import Declared
 from swath.experiment.experiment import Experiment, Headers
 from swath.experiment.headers import known_headers
+from swath.learn.tasks import task_room
 from swath.plan.plan import Plan
 from swath.plan.scan import State
 from swath.raster.layout import image_grid
@@ -47,6 +48,7 @@ def check_experiments(declared: Iterable[Declared]) -> CheckReport:
     for item in declared:
         if isinstance(item, Experiment):
             _check(item, item.scenes, report)
+            _check_model(item, report)
         try:
             pipeline = item.compile() if isinstance(item, Experiment) else item
             refuse_unwritable([pipeline])
@@ -57,7 +59,7 @@ def check_experiments(declared: Iterable[Declared]) -> CheckReport:
 
 
 def refuse_problems(declared: Sequence[Declared], plan: Plan) -> list[str]:
-    """Check the scenes that a plan will read, and no others.
+    """Check the scenes that a plan will read, and no others; models only if they will be trained.
 
     Returns
     -------
@@ -71,10 +73,15 @@ def refuse_problems(declared: Sequence[Declared], plan: Plan) -> list[str]:
     """
     report = CheckReport()
     by_experiment: dict[str, set[str]] = {}
+    trained: set[str] = set()
     for node in plan.graph.nodes:
         for i in node.units:
             unit = plan.graph.units[i]
-            if plan.scanned[i].state is State.RUN and unit.unit.scene is not None:
+            if plan.scanned[i].state is not State.RUN:
+                continue
+            if node.command.kind == "train":
+                trained |= set(node.experiments)
+            if unit.unit.scene is not None:
                 for experiment in node.experiments:
                     by_experiment.setdefault(experiment, set()).add(unit.unit.scene)
     seen: set[str] = set()
@@ -85,6 +92,8 @@ def refuse_problems(declared: Sequence[Declared], plan: Plan) -> list[str]:
             new = [s for s in scenes if (s.model_dump_json() + str(item.task.classes)) not in seen]
             seen |= {s.model_dump_json() + str(item.task.classes) for s in new}
             _check(item, new, report)
+        if isinstance(item, Experiment) and item.id in trained:
+            _check_model(item, report)
     report.refuse()
     return report.warnings
 
@@ -106,6 +115,16 @@ def _check(experiment: Experiment, scenes: Collection[Scene], report: CheckRepor
     report.problems += _differing_bands(experiment, where)
     if not report.problems:
         report.warnings += _overlaps(experiment, headers)
+
+
+def _check_model(experiment: Experiment, report: CheckReport) -> None:
+    """Let the task look at its model; a name that is not well-known takes seconds to look up."""
+    task = experiment.task
+    try:
+        task_room(task.kind).check_model(task.model)
+    except SwathError as error:
+        where = f"experiment {experiment.id!r}, {error.where}"
+        report.problems.append(type(error)(error.what, where=where, mend=error.mend))
 
 
 def _differing_bands(experiment: Experiment, where: str) -> list[SwathError]:

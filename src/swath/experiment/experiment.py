@@ -19,7 +19,7 @@ from swath.grid.grid import Grid
 from swath.learn.tasks import Task
 from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref, Resources
 from swath.raster.header import Header
-from swath.raster.layout import image_grid
+from swath.raster.layout import image_grid, image_pixel_bytes
 from swath.scene import Scene
 from swath.spec import Spec
 from swath.store import normalise
@@ -72,6 +72,14 @@ class Experiment(Spec):
     @classmethod
     def _absolute_root(cls, value: str) -> str:
         return normalise(value)
+
+    @field_validator("task")
+    @classmethod
+    def _absolute_weights(cls, task: Task) -> Task:
+        if task.model.weights_uri is None:
+            return task
+        weights = normalise(task.model.weights_uri)
+        return task.replace(model=task.model.replace(weights=weights))
 
     @model_validator(mode="before")
     @classmethod
@@ -159,10 +167,10 @@ def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
     Raises
     ------
     DataError, Problems
-        If an image has no header, or its files are not on one grid.
+        If an image has no header, its files are not on one grid, or a band does not exist.
     """
     task, root = experiment.task, experiment.root_uri
-    grids = _grids(experiment.scenes, headers)
+    grids, pixel_bytes = _images(experiment.scenes, headers)
     labelled = experiment.train_scenes + experiment.validation_scenes
     mapped = experiment.validation_scenes + experiment.test_scenes
     scored = tuple(scene for scene in mapped if scene.labels is not None)
@@ -170,7 +178,7 @@ def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:
     validation = [scene.id for scene in experiment.validation_scenes]
 
     analysis = analyze.declare(root, labelled, task.classes, grids)
-    chips = chip.declare(root, labelled, task, grids)
+    chips = chip.declare(root, labelled, task, grids, pixel_bytes=pixel_bytes)
     trained = train.declare(root, task, chips, analysis, training, validation, resources=ONE_GPU)
     predicted = predict.declare(root, mapped, task, grids, trained, resources=ONE_GPU)
     maps = mosaic.declare(root, mapped, task, grids, predicted)
@@ -218,12 +226,15 @@ def _results(
     return results
 
 
-def _grids(scenes: Iterable[Scene], headers: Headers) -> dict[str, Grid]:
+def _images(scenes: Iterable[Scene], headers: Headers) -> tuple[dict[str, Grid], dict[str, int]]:
+    """Return the grid of each scene's image, and the bytes of one pixel over its bands."""
     grids: dict[str, Grid] = {}
+    pixel_bytes: dict[str, int] = {}
     problems: list[SwathError] = []
     for scene in scenes:
         try:
             grids[scene.id] = image_grid(scene.image, headers)
+            pixel_bytes[scene.id] = image_pixel_bytes(scene.image, headers)
         except DataError as error:
             where = f"scene {scene.id!r}, image {error.where or ''}".rstrip()
             problems.append(DataError(error.what, where=where, mend=error.mend))
@@ -231,4 +242,4 @@ def _grids(scenes: Iterable[Scene], headers: Headers) -> dict[str, Grid]:
         raise problems[0]
     if problems:
         raise Problems(problems)
-    return grids
+    return grids, pixel_bytes

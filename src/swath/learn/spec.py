@@ -7,6 +7,7 @@ is an option of a command and is no part of these specs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -27,6 +28,21 @@ Architecture = Literal[
     "unetplusplus",
     "upernet",
 ]
+WELL_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "resnet18": ("imagenet", "ssl", "swsl"),
+    "resnet34": ("imagenet",),
+    "resnet50": ("imagenet", "ssl", "swsl"),
+    "resnet101": ("imagenet",),
+    "efficientnet-b0": ("imagenet", "advprop"),
+    "efficientnet-b4": ("imagenet", "advprop"),
+    "mobilenet_v2": ("imagenet",),
+    "mit_b0": ("imagenet",),
+    "mit_b2": ("imagenet",),
+}
+"""Often used encoders to their published weights. They need no look into
+segmentation-models-pytorch, which takes 7 s of processor time to import; any other encoder is
+looked up there before work starts."""
+
 Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -45,8 +61,9 @@ class SegmentationModel(Spec):
 
     weights: str | None = None
     """Where training starts: null is random; a name such as ``imagenet`` is a published encoder
-    (downloaded when training starts); a path or URI that ends in ``.safetensors`` is a whole model
-    that was trained before."""
+    (downloaded when training starts); the path of a file of this machine that ends in
+    ``.safetensors`` is a whole model that was trained before. Of an encoder of timm, ``imagenet``
+    takes the weights that the tag in the encoder's name says, or timm's first choice."""
 
     @property
     def size_multiple(self) -> int:
@@ -60,10 +77,17 @@ class SegmentationModel(Spec):
 
     @property
     def weights_uri(self) -> str | None:
-        """URI of the weights if they are a file, else None."""
+        """Path of the weights if they are a file, else None."""
         if self.weights is not None and self.weights.endswith(".safetensors"):
             return self.weights
         return None
+
+    @property
+    def is_well_known(self) -> bool:
+        """Whether encoder and published weights are in `WELL_KNOWN`; False tells nothing."""
+        published = WELL_KNOWN.get(self.encoder)
+        named = self.weights is not None and self.weights_uri is None
+        return published is not None and (not named or self.weights in published)
 
     def check_size(self, size: int, field: str) -> None:
         """Raise unless chips or windows of `size` pixels fit the network unchanged.

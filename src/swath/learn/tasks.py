@@ -4,7 +4,7 @@ Not here: any task. One idea: the heavy part of a task is found by name when wor
 declaring and planning load none of it.
 
 A task's folder has a light ``spec.py`` (its declaration, a `Spec` with a `kind`) and a heavy
-``room.py`` with the functions that the commands call: ``write_chips``, ``train``,
+``room.py`` with the functions that the commands call: ``check_model``, ``write_chips``, ``train``,
 ``predict_block`` and so on; `swath.learn.semantic_segmentation.room` is the pattern.
 """
 

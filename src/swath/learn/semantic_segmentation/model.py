@@ -6,19 +6,15 @@ safetensors; nothing is unpickled, and a trained model never downloads anything.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from swath.errors import ConfigError
+from swath.learn.semantic_segmentation.model_check import OF_TIMM, check_names
 from swath.learn.spec import SegmentationModel
 from swath.optional import require
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 
 def build_model(spec: SegmentationModel, n_bands: int, n_classes: int, seed: int = 0) -> nn.Module:
@@ -43,13 +39,15 @@ def build_model(spec: SegmentationModel, n_bands: int, n_classes: int, seed: int
     smp = require(
         "segmentation_models_pytorch", extra="learn", purpose="to build segmentation models"
     )
-    _check_encoder(smp, spec)
+    check_names(spec)
+    named = spec.weights if spec.weights_uri is None else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = smp.create_model(
             spec.architecture,
             encoder_name=spec.encoder,
-            encoder_weights=None if spec.weights_uri else spec.weights,
+            # True is what smp takes for timm: the tag in the encoder's name says which weights
+            encoder_weights=True if named and spec.encoder.startswith(OF_TIMM) else named,
             in_channels=n_bands,
             classes=n_classes,
         )
@@ -76,18 +74,3 @@ def load_weights(model: nn.Module, path: Path) -> None:
             mend="Use weights that were trained with this architecture, encoder, number of bands "
             "and number of classes.",
         ) from None
-
-
-def _check_encoder(smp: ModuleType, spec: SegmentationModel) -> None:
-    if spec.encoder.startswith("tu-"):
-        return  # timm's own names, checked by timm
-    known = smp.encoders.get_encoder_names()
-    if spec.encoder not in known:
-        close = difflib.get_close_matches(spec.encoder, known, n=3)
-        raise ConfigError(
-            f"{spec.encoder!r} is no encoder of segmentation-models-pytorch.",
-            where="model.encoder",
-            mend=f"Did you mean {' or '.join(close)}?"
-            if close
-            else f"Use one of {', '.join(known)}.",
-        )

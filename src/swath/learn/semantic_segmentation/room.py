@@ -14,6 +14,7 @@ MODULES: Mapping[str, str] = {
     "ChipFiles": "swath.learn.chip_set",
     "Predictor": "swath.learn.semantic_segmentation.prediction",
     "TrainedFiles": "swath.learn.semantic_segmentation.training",
+    "check_model": "swath.learn.semantic_segmentation.model_check",
     "chip_output": "swath.learn.semantic_segmentation.forward",
     "load_model": "swath.learn.semantic_segmentation.forward",
     "load_predictor": "swath.learn.semantic_segmentation.prediction",

@@ -6,6 +6,7 @@ start of Swath. One idea: sizes are checked against the model when the task is d
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import model_validator
@@ -57,6 +58,7 @@ class SemanticSegmentation(Spec):
                 where="predict.stride",
                 mend=f"Set predict.stride to at most {self.window}.",
             )
+        self._check_target_classes()
         weights, names = self.train.class_weights, self.classes.names
         if isinstance(weights, tuple) and len(weights) != len(names):
             raise ConfigError(
@@ -65,3 +67,16 @@ class SemanticSegmentation(Spec):
                 mend=f"Give one number for each of {', '.join(names)}.",
             )
         return self
+
+    def _check_target_classes(self) -> None:
+        names = self.classes.names
+        for target in self.chips.target_classes:
+            if target not in names:
+                close = get_close_matches(target, names, n=1)
+                raise ConfigError(
+                    f"{target!r} is not one of the classes.",
+                    where="chips.target_classes",
+                    mend=f"Did you mean {close[0]!r}?"
+                    if close
+                    else f"Use names of {', '.join(names)}.",
+                )
