@@ -49,7 +49,7 @@ def get_configs(
     folder = data / "zion_landsat8"
     labels = swath.RasterLabels(
         raster=folder / "nlcd_8_groups.tif",
-        mapping={code: name for code, name in enumerate(NAMES, start=1)},
+        mapping=dict(enumerate(NAMES, start=1)),
     )
     training, validation = swath.block_split(ROWS, COLS, fraction=0.25, seed=4)
 

@@ -84,7 +84,7 @@ def test_selection_that_waits_for_what_was_left_out_is_refused(world, pipeline):
 def test_selection_that_leaves_a_named_command_waiting_is_refused_though_others_could_run(
     world, pipeline
 ):
-    with pytest.raises(GraphError, match="train model needs chip a.*Select 'chip' too"):
+    with pytest.raises(GraphError, match=r"train model needs chip a.*Select 'chip' too"):
         world.plan(pipeline, select={"commands": ("train", "evaluate")})
 
 
