@@ -13,7 +13,6 @@ from rasterio.windows import Window
 
 STRIP_ROWS = 512
 PATCH_PX = 32
-SPECK_PX = 4
 CRS = "EPSG:32633"
 
 
@@ -32,9 +31,18 @@ def write_image(path: Path, *, size: int, n_bands: int, block: int, seed: int = 
 
 
 def write_labels(
-    path: Path, *, size: int, n_classes: int, block: int = 512, seed: int = 0, flipped: float = 0.0
+    path: Path,
+    *,
+    size: int,
+    n_classes: int,
+    block: int = 512,
+    seed: int = 0,
+    flipped: float = 0.0,
+    speck: int = 4,
 ) -> None:
     """Write class ids in square patches, uint8; a share of them has specks of another class.
+
+    Specks are squares of ``speck`` pixels; 1 is noise, which compresses worst.
 
     Files of one seed have the same patches, so that two of them are a truth and its prediction.
     """
@@ -45,15 +53,15 @@ def write_labels(
             ids = patches.repeat(PATCH_PX, axis=0).repeat(PATCH_PX, axis=1)
             ids = ids[: window.height, :size]
             if flipped > 0:
-                shape = -(-window.height // SPECK_PX), -(-size // SPECK_PX)
+                shape = -(-window.height // speck), -(-size // speck)
                 other = rng.integers(0, n_classes, shape, dtype=np.uint8)
                 wrong = rng.random(shape, np.float32) < flipped
-                ids = np.where(_enlarged(wrong, ids), _enlarged(other, ids), ids)
+                ids = np.where(_enlarged(wrong, speck, ids), _enlarged(other, speck, ids), ids)
             file.write(ids, 1, window=window)
 
 
-def _enlarged(specks: NDArray[Any], like: NDArray[np.uint8]) -> NDArray[Any]:
-    whole = specks.repeat(SPECK_PX, axis=0).repeat(SPECK_PX, axis=1)
+def _enlarged(specks: NDArray[Any], speck: int, like: NDArray[np.uint8]) -> NDArray[Any]:
+    whole = specks.repeat(speck, axis=0).repeat(speck, axis=1)
     return whole[: like.shape[0], : like.shape[1]]
 
 
