@@ -19,7 +19,7 @@ CLASSES = swath.ClassConfig(
 
 
 def get_config(
-    runner: str, root_uri: str, epochs: int = 8, learning_rate: float = 1e-3
+    runner: str, root_uri: str, epochs: int = 12, learning_rate: float = 1e-3
 ) -> swath.Experiment:
     """Declare the experiment."""
     image = swath.Raster(uris=HERE / "L7_ETMs.tif", bands=(2, 1, 0))  # red, green, blue
