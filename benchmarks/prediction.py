@@ -4,9 +4,9 @@ Measured: wall seconds in which `swath.learn` predicts a 4000 x 4000 image with 
 block, from file to label files, with a U-Net on resnet18 and windows of 256 px that overlap by
 half, in float32 and in bfloat16; and the peak memory of fresh processes that predict 2000 x 2000
 and 8000 x 8000 pixels and join the map. Against: the pure forward passes of the same model over the
-same batches, which lie ready in memory and in the layout that is faster (channels last), with the
-same number of threads in the arrangement that is faster (each batch on one core). The arrangements
-are shown beside it. How: prediction and passes in turn, block after block of
+same batches, which lie ready in memory, channels last, with the same number of threads in the same
+arrangement (each batch on one core). Other layouts and arrangements are shown beside it, for which
+of them is faster depends on the machine and on what else it does. How: prediction and passes in turn, block after block of
 1024 px, sums. Weights are random: a pass takes the same time whatever they are.
 """
 
