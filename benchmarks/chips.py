@@ -118,11 +118,14 @@ def _rows(
 
 def _with_threads(n_threads: int, function: Callable[[], None]) -> None:
     """Call a function as a worker does that has several cores: it sets this variable."""
+    before = os.environ.get("GDAL_NUM_THREADS")
     os.environ["GDAL_NUM_THREADS"] = str(n_threads)
     try:
         function()
     finally:
         del os.environ["GDAL_NUM_THREADS"]
+        if before is not None:
+            os.environ["GDAL_NUM_THREADS"] = before
 
 
 def _decode_once(path: Path) -> None:

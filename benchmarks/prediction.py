@@ -6,8 +6,10 @@ half, in float32 and in bfloat16; and the peak memory of fresh processes that pr
 and 8000 x 8000 pixels and join the map. Against: the pure forward passes of the same model over the
 same batches, which lie ready in memory, channels last, with the same number of threads in the same
 arrangement (each batch on one core). Other layouts and arrangements are shown beside it, for which
-of them is faster depends on the machine and on what else it does. How: prediction and passes in turn, block after block of
-1024 px, sums. Weights are random: a pass takes the same time whatever they are.
+of them is faster depends on the machine and on what else it does.
+
+How: prediction and passes in turn, block after block of 1024 px, sums. Weights are random: a pass
+takes the same time whatever they are.
 """
 
 from __future__ import annotations

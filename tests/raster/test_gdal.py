@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from rasterio.env import get_gdal_config
@@ -46,6 +48,18 @@ def test_number_of_threads_is_set_and_the_environment_wins(monkeypatch):
     monkeypatch.setenv("GDAL_CACHEMAX", "64")
     with gdal_env():
         assert get_gdal_config("GDAL_CACHEMAX") != CACHE_FLOOR_BYTES
+
+
+def test_cache_stays_limited_until_the_last_thread_is_out():
+    before = get_gdal_config("GDAL_CACHEMAX")
+    with ThreadPoolExecutor(1) as other:
+        here, there = gdal_env(), gdal_env()
+        here.__enter__()
+        other.submit(there.__enter__).result()
+        here.__exit__(None, None, None)
+        assert get_gdal_config("GDAL_CACHEMAX") == CACHE_FLOOR_BYTES
+        other.submit(there.__exit__, None, None, None).result()
+    assert get_gdal_config("GDAL_CACHEMAX") == before
 
 
 def test_cache_holds_the_rows_of_blocks_that_windows_share():

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
 from swath.errors import DataError
@@ -44,6 +45,8 @@ _reserved: dict[int, int] = {}
 _tickets = itertools.count()
 _quiet = ExitStack()
 _quiet_users: list[int] = []
+_cache_users: list[int] = []
+_cache_before: list[Any] = []
 _lock = threading.Lock()
 
 
@@ -64,12 +67,36 @@ def gdal_env(n_threads: int = 1) -> Iterator[None]:
     -----
     GDAL's block cache belongs to the process. Its limit here is what the open readers have reserved
     (`reserve_cache`), not GDAL's default of 5 % of the machine, which every worker would take for
-    itself and which would make a worker's memory grow with the scene.
+    itself and which would make a worker's memory grow with the scene. It holds until the last
+    thread is out, then what was before is put back.
     """
-    options = {**OPTIONS, "GDAL_NUM_THREADS": n_threads, "GDAL_CACHEMAX": cache_limit()}
+    options = {**OPTIONS, "GDAL_NUM_THREADS": n_threads}
     ours = {name: value for name, value in options.items() if name not in os.environ}
-    with rasterio.Env(**ours):
+    with rasterio.Env(**ours), ExitStack() as limited:
+        if "GDAL_CACHEMAX" not in os.environ:
+            limited.enter_context(_cache_limited())
         yield
+
+
+@contextmanager
+def _cache_limited() -> Iterator[None]:
+    """Limit the block cache, which threads share: leaving an `Env` would lift it for all of them.
+
+    The limit of GDAL that the first thread finds is put back by the last.
+    """
+    limit = cache_limit()
+    with _lock:
+        if not _cache_before:
+            _cache_before.append(get_gdal_config("GDAL_CACHEMAX"))
+        _cache_users.append(threading.get_ident())
+        set_gdal_config("GDAL_CACHEMAX", limit)
+    try:
+        yield
+    finally:
+        with _lock:
+            _cache_users.pop()
+            if not _cache_users:
+                set_gdal_config("GDAL_CACHEMAX", _cache_before.pop())
 
 
 @contextmanager
