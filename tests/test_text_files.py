@@ -12,7 +12,7 @@ FILES = [
     *SOURCE.glob("cli/*.py"),
     *SOURCE.glob("evaluate/*.py"),
     *SOURCE.glob("learn/*.py"),
-    *SOURCE.glob("learn/bundle/*.py"),
+    *SOURCE.glob("learn/*/*.py"),
     *SOURCE.glob("store/*.py"),
 ]
 POSITION = {"read_text": 0, "write_text": 1, "open": 2}

@@ -254,7 +254,7 @@ def _describe(
 
 
 def _write_history(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
