@@ -11,7 +11,8 @@
     │   └── Problems                several of the above, found by one check
     ├── StoreError                  bytes under a URI
     │   ├── NotFoundError
-    │   └── ForbiddenError
+    │   ├── ForbiddenError
+    │   └── ThrottledError          the service asks to come slower
     └── RunError                    something that was running
         ├── UnitError               one unit of a command failed
         └── InterruptedRunError     exit code 130
@@ -90,6 +91,10 @@ class NotFoundError(StoreError):
 
 class ForbiddenError(StoreError):
     """The URI may exist, but this user may not use it."""
+
+
+class ThrottledError(StoreError):
+    """The service asked to come slower, and went on to after several tries."""
 
 
 class RunError(SwathError):

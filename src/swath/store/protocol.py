@@ -26,7 +26,8 @@ class Store(Protocol):
     """Objects under URIs; a URI is given whole, with its scheme.
 
     Every method raises `NotFoundError` when there is nothing, `ForbiddenError` when the user may
-    not, and `StoreError` otherwise. A folder is not an object: existence is never tested by prefix.
+    not, `ThrottledError` when the service asks to come slower and went on to after several tries,
+    and `StoreError` otherwise. A folder is not an object: existence is never tested by prefix.
     """
 
     def stat(self, uri: str) -> Stat:
@@ -50,6 +51,22 @@ class Store(Protocol):
 
     def write(self, uri: str, data: bytes) -> None:
         """Put the whole object at once: a reader sees the old one or the new one."""
+        ...
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Put the object unless there is one; of several who try at once, one is told True."""
+        ...
+
+    def read_many(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each URI with its whole object, in the given order; several are fetched at once."""
+        ...
+
+    def write_many(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Put many objects, several at once; when it returns all are there."""
+        ...
+
+    def get(self, uri: str, path: Path) -> None:
+        """Copy the whole object to a local file, at once; its folder exists."""
         ...
 
     def put(self, path: Path, uri: str) -> None:
