@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RunError,
         StoreError,
         SwathError,
+        ThrottledError,
         UnitError,
     )
     from swath.experiment.config import ExperimentSet
@@ -70,6 +71,7 @@ _PLACES = {
         "RunError",
         "StoreError",
         "SwathError",
+        "ThrottledError",
         "UnitError",
     ),
     "swath.experiment.config": ("ExperimentSet",),
@@ -146,6 +148,7 @@ __all__ = [
     "Stack",
     "StoreError",
     "SwathError",
+    "ThrottledError",
     "TrainOptions",
     "Unit",
     "UnitError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,41 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         STORE.write(uri, "text is not bytes")
     assert STORE.read(uri) == b"old"
     assert names(tmp_path) == ["a"]
+
+
+def test_of_many_who_create_one_file_one_is_told_true_and_its_content_is_there(tmp_path):
+    uri = str(tmp_path / "deep" / "a")
+    texts = [bytes([i]) * 100_000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda text: STORE.create(uri, text), texts))
+    assert sum(told) == 1
+    assert STORE.read(uri) == texts[told.index(True)]
+    assert names(tmp_path / "deep") == ["a"]
+
+
+def test_create_is_not_fooled_by_the_echo_of_its_own_link(tmp_path, monkeypatch):
+    """NFS repeats a request whose answer was lost, and reports that the name is taken."""
+    link = os.link
+
+    def twice(source, target):
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert STORE.create(str(tmp_path / "a"), b"x")
+    assert not STORE.create(str(tmp_path / "a"), b"y")
+
+
+def test_get_gives_a_file_that_may_be_written_to(tmp_path):
+    uri, path = str(tmp_path / "a"), tmp_path / "copy"
+    STORE.write(uri, b"old")
+    STORE.get(uri, path)
+    with path.open("ab") as file:
+        file.write(b" and more")
+    assert STORE.read(uri) == b"old"
+    with pytest.raises(NotFoundError, match="missing"):
+        STORE.get(str(tmp_path / "missing"), path)
+    assert sorted(names(tmp_path)) == ["a", "copy"]
 
 
 def test_put_moves_and_replaces(tmp_path):

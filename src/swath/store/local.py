@@ -69,6 +69,27 @@ def _mapped(uri: str) -> Iterator[None]:
         raise StoreError(f"{uri}: {error.strerror or error}.") from error
 
 
+@contextmanager
+def _gone_after(temporary: Path) -> Iterator[Path]:
+    """Remove the file in the end, if it was not renamed."""
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a temporary file with this content, flushed to disk, in the folder of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _gone_after(temporary_beside(path)) as temporary:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+
+
 class LocalStore:
     """The store of plain paths."""
 
@@ -109,19 +130,34 @@ class LocalStore:
 
     def write(self, uri: str, data: bytes) -> None:
         """Write to a temporary name, flush to disk, rename."""
-        path = Path(uri)
-        with _mapped(uri):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = temporary_beside(path)
+        with _mapped(uri), _written_beside(Path(uri), data) as temporary:
+            temporary.replace(uri)
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write to a temporary name, and link the file to its own: a link never replaces."""
+        with _mapped(uri), _written_beside(Path(uri), data) as temporary:
             try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+                os.link(temporary, uri)
+            except FileExistsError:
+                # NFS repeats a request whose answer was lost, and then finds our own link there.
+                return temporary.stat().st_nlink > 1
+        return True
+
+    def read_many(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read one after the other: the files of one machine do not wait for a network."""
+        for uri in uris:
+            yield uri, self.read(uri)
+
+    def write_many(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Write one after the other."""
+        for uri, data in items:
+            self.write(uri, data)
+
+    def get(self, uri: str, path: Path) -> None:
+        """Copy to a temporary name, then rename; the copy is free to be written to."""
+        with _mapped(uri), _gone_after(temporary_beside(path)) as temporary:
+            shutil.copyfile(uri, temporary)
+            temporary.replace(path)
 
     def put(self, path: Path, uri: str) -> None:
         """Flush a file or folder to disk, rename it into place; what was there is replaced.
