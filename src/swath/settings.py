@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from swath.errors import ConfigError
+
+RUNNERS = "swath.runners"
+"""Group of entry points of installed runners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,15 @@ class Key:
         Value if nobody sets it; None: found out when it is needed.
     help
         What it means, with its unit.
+    choices
+        Allowed texts; empty: any.
     """
 
     name: str
     kind: type[int] | type[str]
     default: int | str | None
     help: str
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -44,16 +51,108 @@ class Key:
         return "SWATH_" + self.name.upper().replace(".", "_")
 
 
+YES_NO = ("yes", "no")
+_CAPACITIES = ("FARGATE", "FARGATE_SPOT", "EC2")
+
 KEYS = {
     key.name: key
     for key in (
         Key("run.splits", str, "auto", "splits of each command: a count, or auto"),
         Key("run.threads", int, None, "threads of one process; default: cores shared by the jobs"),
         Key("run.device", str, "auto", "where models compute: auto (a GPU if any), cpu or cuda"),
+        Key(
+            "run.scratch",
+            str,
+            None,
+            "folder for unfinished outputs of remote runs; default: TMPDIR",
+        ),
+        Key(
+            "run.memory_retries", int, 2, "times a split that ran out of memory gets twice as much"
+        ),
+        Key("run.reclaim_retries", int, 5, "times a split is started again whose machine was lost"),
         Key("local.jobs", int, None, "processes at once of the local runner; default: cores"),
         Key("local.make", str, "make", "GNU make, a name or a path"),
+        Key(
+            "dask.address", str, None, "scheduler, tcp:// or tls://; default: a cluster for the run"
+        ),
+        Key("dask.cluster", str, "distributed:LocalCluster", "cluster class made for a run"),
+        Key("dask.workers", int, None, "workers of a cluster made for a run; default: cores"),
+        Key(
+            "dask.shared_files", str, "yes", "whether workers see the files of this machine", YES_NO
+        ),
+        Key("dask.ca_file", str, None, "certificate authority of a scheduler with TLS"),
+        Key("dask.certificate", str, None, "certificate of this client, for TLS"),
+        Key("dask.key", str, None, "private key of this client, for TLS"),
+        Key("slurm.partition", str, None, "partition; default: that of the cluster"),
+        Key(
+            "slurm.gpu_partition", str, None, "partition of what needs a GPU; default: as the rest"
+        ),
+        Key("slurm.account", str, None, "account to charge"),
+        Key("slurm.qos", str, None, "quality of service"),
+        Key("slurm.cpus", int, 1, "cores of a split that does not say"),
+        Key(
+            "slurm.memory_gib",
+            int,
+            None,
+            "GiB of a split that does not say; default: the cluster's",
+        ),
+        Key("slurm.time_limit_s", int, None, "limit of a split in s; default: the partition's"),
+        Key(
+            "slurm.shared_files", str, "yes", "whether nodes see the files of this machine", YES_NO
+        ),
+        Key("aws.region", str, None, "region; default: that of the AWS configuration"),
+        Key("aws.profile", str, None, "profile of the AWS configuration"),
+        Key("aws.tags", str, None, "tags of what is started: name=value,name=value"),
+        Key("batch.cpu_queue", str, None, "job queue"),
+        Key("batch.gpu_queue", str, None, "job queue of what needs a GPU"),
+        Key("batch.cpu_definition", str, None, "job definition"),
+        Key("batch.gpu_definition", str, None, "job definition of what needs a GPU"),
+        Key("batch.attempts", int, 3, "attempts where a spot instance is reclaimed, 1 to 10"),
+        Key("batch.cpus", int, 2, "vCPUs of a split that does not say"),
+        Key("batch.memory_gib", int, 7, "GiB of a split that does not say"),
+        Key("batch.time_limit_s", int, 86400, "limit of each attempt in s, at least 60"),
+        Key("sagemaker.role", str, None, "ARN of the role of pipelines and jobs"),
+        Key("sagemaker.cpu_image", str, None, "image"),
+        Key("sagemaker.gpu_image", str, None, "image of what needs a GPU"),
+        Key("sagemaker.cpu_instance", str, "ml.m5.xlarge", "instance type"),
+        Key("sagemaker.gpu_instance", str, "ml.g4dn.xlarge", "instance type of what needs a GPU"),
+        Key("sagemaker.spot", str, "yes", "whether training uses spot instances", YES_NO),
+        Key("sagemaker.attempts", int, 3, "attempts where the service or a spot instance fails"),
+        Key("sagemaker.volume_gib", int, 100, "GiB of disk of each instance"),
+        Key("sagemaker.time_limit_s", int, 86400, "limit of a step in s"),
+        Key("fargate.cluster", str, None, "ECS cluster"),
+        Key(
+            "fargate.task_definition",
+            str,
+            None,
+            "task definition; default: one for each size, made",
+        ),
+        Key("fargate.container", str, "swath", "container of the task definition"),
+        Key("fargate.image", str, None, "image, where Swath makes the task definition"),
+        Key("fargate.task_role", str, None, "ARN of the role of the worker"),
+        Key("fargate.execution_role", str, None, "ARN of the role that starts the container"),
+        Key("fargate.subnets", str, None, "subnets, with commas"),
+        Key("fargate.security_groups", str, None, "security groups, with commas"),
+        Key("fargate.public_ip", str, "no", "whether tasks get a public address", YES_NO),
+        Key("fargate.capacity", str, "FARGATE", "where tasks run", _CAPACITIES),
+        Key("fargate.cpus", int, 2, "vCPUs of a split that does not say"),
+        Key("fargate.memory_gib", int, 8, "GiB of a split that does not say"),
+        Key("fargate.architecture", str, "X86_64", "of the image", ("X86_64", "ARM64")),
+        Key("fargate.tasks", int, 100, "tasks at once"),
     )
 }
+
+COMMAND_KEYS: dict[str, tuple[type[int] | type[str], str]] = {
+    "cpus": (int, "cores"),
+    "memory_gib": (int, "memory in GiB"),
+    "gpus": (int, "GPUs"),
+    "time_limit_s": (int, "limit in s"),
+    "queue": (str, "job queue of AWS Batch"),
+    "definition": (str, "job definition of AWS Batch"),
+    "instance": (str, "instance type of SageMaker"),
+    "partition": (str, "partition of Slurm"),
+}
+"""Settings of one kind of command, ``commands.<kind>.<name>``, that override those of a runner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +167,45 @@ class Settings:
     """Values of all settings, each with its origin."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = {
-            name: values.get(name, Value(key.default, "default")) for name, key in KEYS.items()
-        }
+        defaults = {name: Value(key.default, "default") for name, key in KEYS.items()}
+        self._values = {**defaults, **values}
 
     def __getitem__(self, name: str) -> int | str | None:
         return self._values[name].value
+
+    def of_command(self, kind: str) -> dict[str, int | str]:
+        """Return what the user set for one kind of command, by the names of `COMMAND_KEYS`."""
+        prefix = f"commands.{kind}."
+        found = {n: v.value for n, v in self._values.items() if n.startswith(prefix)}
+        return {n.removeprefix(prefix): v for n, v in found.items() if v is not None}
+
+    def required(self, name: str, purpose: str) -> str:
+        """Return a setting without which something cannot be done.
+
+        Raises
+        ------
+        ConfigError
+            If nobody set it, with its name.
+        """
+        value = self[name]
+        if value is None:
+            raise ConfigError(
+                f"the setting {name} is missing; it is needed {purpose}.",
+                mend=f"Set it in swath.toml, as {key_of(name).variable}, or with --set {name}=...",
+            )
+        return str(value)
+
+    def is_on(self, name: str) -> bool:
+        """Tell whether a setting that is yes or no is yes."""
+        return self[name] == "yes"
+
+    def given(self, *rooms: str) -> dict[str, str]:
+        """Return variable and value of what somebody set in these rooms, for other processes."""
+        return {
+            key_of(name).variable: str(value.value)
+            for name, value in self._values.items()
+            if name.partition(".")[0] in rooms and value.origin != "default"
+        }
 
     def text(self, name: str) -> str:
         """Return a setting that is text."""
@@ -86,7 +218,40 @@ class Settings:
 
     def rows(self) -> list[tuple[Key, Value]]:
         """Return every key with its value, in the documented order."""
-        return [(key, self._values[name]) for name, key in KEYS.items()]
+        return [(key_of(name), value) for name, value in self._values.items()]
+
+
+def key_of(name: str) -> Key:
+    """Return the key of this name: of the table, of a command, or of an installed runner.
+
+    Raises
+    ------
+    KeyError
+        If there is no such setting.
+    """
+    if name in KEYS:
+        return KEYS[name]
+    room, _, rest = name.partition(".")
+    kind, _, what = rest.partition(".")
+    if room == "commands" and kind.isidentifier() and what in COMMAND_KEYS:
+        type_, meaning = COMMAND_KEYS[what]
+        return Key(name, type_, None, f"{meaning} of each split of {kind}")
+    if rest and room in {point.name for point in entry_points(group=RUNNERS)}:
+        return Key(name, str, None, f"setting of the installed runner {room}")
+    raise KeyError(name)
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield name of the setting and name of the variable, of those that are set."""
+    for key in KEYS.values():
+        if key.variable in environment:
+            yield key.name, key.variable
+    for variable in environment:
+        rest = variable.removeprefix("SWATH_COMMANDS_")
+        for what in COMMAND_KEYS if rest != variable else ():
+            kind = rest.removesuffix("_" + what.upper())
+            if kind != rest:
+                yield f"commands.{kind.lower()}.{what}", variable
 
 
 def cores() -> int:
@@ -139,9 +304,8 @@ def load_settings(
             )
         for path, table in matching:
             values |= _flat(table, f"{path} [profiles.{profile}]")
-    for key in KEYS.values():
-        if key.variable in environment:
-            values[key.name] = _value(key.name, environment[key.variable], key.variable)
+    for name, variable in _variables(environment):
+        values[name] = _value(name, environment[variable], variable)
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
@@ -174,13 +338,19 @@ def _flat(table: Mapping[str, Any], origin: str, prefix: str = "") -> dict[str, 
 
 
 def _value(name: str, value: object, origin: str) -> Value:
-    key = KEYS.get(name)
-    if key is None:
+    try:
+        key = key_of(name)
+    except KeyError:
         close = get_close_matches(name, KEYS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(KEYS)}."
-        raise ConfigError(f"there is no setting {name!r}.", where=origin, mend=hint)
+        raise ConfigError(f"there is no setting {name!r}.", where=origin, mend=hint) from None
     if key.kind is str:
-        return Value(str(value), origin)
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+        if key.choices and text not in key.choices:
+            raise ConfigError(
+                f"{name} is {text!r}.", where=origin, mend=f"Give {' or '.join(key.choices)}."
+            )
+        return Value(text, origin)
     try:
         number = int(str(value))
     except ValueError:

@@ -53,11 +53,17 @@ class Resources:
     gpus
         GPUs that it can use; it takes as many where there are any, and is alone on them.
     memory_gib
-        Memory in GiB, for the estimate of a plan; None: unknown.
+        Memory in GiB; None: unknown, a runner gives what is usual there.
+    cpus
+        Cores; None: as many as is usual there.
+    time_limit_s
+        Seconds after which it is to be stopped; None: the limit of the runner.
     """
 
     gpus: int = 0
     memory_gib: float | None = None
+    cpus: int | None = None
+    time_limit_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
