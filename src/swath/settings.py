@@ -72,6 +72,11 @@ KEYS = {
         Key("run.reclaim_retries", int, 5, "times a split is started again whose machine was lost"),
         Key("local.jobs", int, None, "processes at once of the local runner; default: cores"),
         Key("local.make", str, "make", "GNU make, a name or a path"),
+        Key("store.anonymous", str, "no", "whether stores are asked without credentials", YES_NO),
+        Key("store.requester_pays", str, "no", "whether you pay for what others store", YES_NO),
+        Key("store.patience_s", int, 60, "s to wait in all for a store that fails or throttles"),
+        Key("store.cache_gib", int, 20, "limit of the cache of downloads in GiB"),
+        Key("store.cache_folder", str, None, "that cache; default: swath/objects below ~/.cache"),
         Key(
             "dask.address", str, None, "scheduler, tcp:// or tls://; default: a cluster for the run"
         ),
@@ -199,12 +204,20 @@ class Settings:
         """Tell whether a setting that is yes or no is yes."""
         return self[name] == "yes"
 
-    def given(self, *rooms: str) -> dict[str, str]:
-        """Return variable and value of what somebody set in these rooms, for other processes."""
+    def saved(self) -> dict[str, int | str]:
+        """Return what somebody set, by name, for a later client of a run; see `saved_settings`."""
         return {
-            key_of(name).variable: str(value.value)
+            name: value.value
             for name, value in self._values.items()
-            if name.partition(".")[0] in rooms and value.origin != "default"
+            if value.origin != "default" and value.value is not None
+        }
+
+    def variables(self, *prefixes: str) -> dict[str, str]:
+        """Return variable and value of what somebody set below these names, for other processes."""
+        return {
+            key_of(name).variable: str(value)
+            for name, value in self.saved().items()
+            if name.startswith(prefixes)
         }
 
     def text(self, name: str) -> str:
@@ -219,6 +232,15 @@ class Settings:
     def rows(self) -> list[tuple[Key, Value]]:
         """Return every key with its value, in the documented order."""
         return [(key_of(name), value) for name, value in self._values.items()]
+
+
+def saved_settings(saved: Mapping[str, object], overrides: Iterable[str] = ()) -> Settings:
+    """Return the settings that a run was started with, and what its later client overrides."""
+    values = {name: _value(name, value, "the run") for name, value in saved.items()}
+    for override in overrides:
+        name, _, text = override.partition("=")
+        values[name] = _value(name, text, "command line")
+    return Settings(values)
 
 
 def key_of(name: str) -> Key:

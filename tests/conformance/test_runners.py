@@ -40,7 +40,7 @@ class Diamond:
 
     def units_done(self, result: RunResult) -> Counter[str]:
         assert result.folder is not None
-        events = EventReader(result.folder.events).new()
+        events = EventReader(result.folder).new()
         return Counter(e.split.partition("-")[0] for e in events if e.what == "unit_done")
 
 
@@ -52,7 +52,7 @@ def diamond(tmp_path: Path, runner: str) -> Diamond:
 def test_diamond_runs_in_order_over_splits_and_once(diamond: Diamond) -> None:
     result = diamond.run()
     assert result.succeeded
-    assert result.results["diamond"]["total.txt"].read_text() == str(TOTAL)
+    assert Path(result.results["diamond"]["total.txt"]).read_text() == str(TOTAL)
     kinds = Counter(result.plan.graph.nodes[s.node].command.kind for s in result.plan.splits)
     assert kinds == {"source": 3, "double": 3, "square": 3, "join": 1}
     assert diamond.units_done(result) == {"source": 6, "double": 6, "square": 6, "join": 1}
@@ -89,7 +89,7 @@ def test_second_run_does_only_what_is_left(diamond: Diamond) -> None:
     result = diamond.run()
     assert result.succeeded
     assert diamond.units_done(result) == {"double": 1, "join": 1}
-    assert result.results["diamond"]["total.txt"].read_text() == str(TOTAL)
+    assert Path(result.results["diamond"]["total.txt"]).read_text() == str(TOTAL)
 
 
 def test_declaration_beside_the_results_runs_by_itself(diamond: Diamond) -> None:

@@ -23,10 +23,13 @@ COMMANDS = {
     "ls": "list the experiments of a config",
     "status": "show the state of a run",
     "logs": "show the logs of a run",
+    "wait": "follow a run to its end",
     "cancel": "stop a run",
+    "retry": "run again what of a run failed",
     "diff": "compare what two runs planned",
     "predict": "apply a bundle to images",
     "bundle": "test or show a bundle",
+    "doctor": "check what a runner needs, and say what to mend",
     "config": "show settings and where they come from",
     "run-command": "do one split of a run (used by runners)",
 }

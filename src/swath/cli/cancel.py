@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
 from swath.run.folder import RunFolder
-from swath.run.processes import cancel
+from swath.run.life import cancel
 
 
 @click.command("cancel")
@@ -17,7 +16,7 @@ from swath.run.processes import cancel
 @root_option
 @json_option
 @verbose_option
-def command(run: str, root: Path | None, as_json: bool, verbose: bool) -> None:
+def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
     """Stop RUN: its folder, or its id or latest with --root. What is finished stays finished."""
     folder = RunFolder.find(run, root)
     stopped = cancel(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -18,7 +17,7 @@ from swath.run.folder import RunFolder
 @root_option
 @json_option
 @verbose_option
-def command(old: str, new: str, root: Path | None, as_json: bool, verbose: bool) -> None:
+def command(old: str, new: str, root: str | None, as_json: bool, verbose: bool) -> None:
     """Compare what the runs OLD and NEW (folders, or ids with --root) planned."""
     first, second = RunFolder.find(old, root), RunFolder.find(new, root)
     lines = difference(first.read_plan(), second.read_plan())

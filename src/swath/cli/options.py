@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -139,10 +140,24 @@ def request(
     )
 
 
+detach_option = click.option(
+    "--detach", is_flag=True, help="Return once it is started; see swath wait, status, cancel."
+)
+
+
+def interruptible_by_signals() -> None:
+    """Let SIGTERM end us as Ctrl-C does, also where a shell started us in the background."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
 def root_option(function: F) -> F:
     """Add ``--root``, below which runs are looked for."""
     return click.option(
         "--root",
-        type=click.Path(path_type=Path),
         help="The root_uri of the experiment, if RUN is an id or latest.",
     )(function)

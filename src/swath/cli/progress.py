@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
 from swath.cli.render import duration
 from swath.plan.plan import Plan
 from swath.run.events import Event
-from swath.run.status import SplitState, SplitStatus
+from swath.run.folder import RunFolder
+from swath.run.status import RunStatus, SplitState, SplitStatus
 
 QUIET_S = 10.0
 """Plain lines tell the progress inside one unit at most this often, in seconds."""
@@ -19,15 +21,9 @@ QUIET_S = 10.0
 class Progress:
     """Takes events and shows them; use it as a context manager around a run."""
 
-    def __init__(self, plan: Plan, stream: TextIO | None = None) -> None:
+    def __init__(self, splits: Iterable[SplitStatus], stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        nodes = plan.graph.nodes
-        self._splits = {
-            split.key: SplitStatus(
-                split.key, nodes[split.node].command.kind, n_units=len(split.units)
-            )
-            for split in plan.splits
-        }
+        self._splits = {split.key: split for split in splits}
         self._started = time.monotonic()
         self._last_told = 0.0
         self._live: Any = None
@@ -94,6 +90,20 @@ class Progress:
             drawn.add_row(kind, f"{done}/{total}", f"{ended}/{len(splits)}", _now(splits))
         drawn.caption = f"{duration(time.monotonic() - self._started)} so far"
         return drawn
+
+
+def of_plan(plan: Plan) -> Progress:
+    """Return the progress of a plan that is going to be run."""
+    nodes = plan.graph.nodes
+    return Progress(
+        SplitStatus(split.key, nodes[split.node].command.kind, n_units=len(split.units))
+        for split in plan.splits
+    )
+
+
+def following(folder: RunFolder) -> Progress:
+    """Return the progress of a run that was started before."""
+    return Progress(RunStatus(folder).splits.values())
 
 
 def _now(splits: list[SplitStatus]) -> str:

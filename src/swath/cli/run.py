@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -14,21 +14,31 @@ from swath.cli.options import (
     Request,
     SelectingCommand,
     config_options,
+    detach_option,
+    interruptible_by_signals,
     json_option,
     request,
     selection_options,
 )
-from swath.cli.progress import Progress
+from swath.cli.progress import of_plan
 from swath.cli.render import plan_text, table
 from swath.errors import RunError
 from swath.experiment.check import refuse_problems
 from swath.experiment.config import Declared
-from swath.experiment.session import RunResult, execute, plan_experiments, plan_to_run
+from swath.experiment.session import (
+    execute,
+    plan_experiments,
+    plan_to_run,
+    refuse_plan,
+    requests_of,
+)
 from swath.plan.plan import Plan
 from swath.plan.touch import touch
 from swath.run.folder import RunFolder
-from swath.run.prepare import last_plans
+from swath.run.prepare import last_plans, results_of_run, write_results
+from swath.run.runner import Outcome
 from swath.run.status import RunStatus
+from swath.store import is_local, local_path, open_store
 
 
 @click.command("run", cls=SelectingCommand)
@@ -38,7 +48,10 @@ from swath.run.status import RunStatus
 @config_options
 @selection_options
 @click.option("--keep-going", is_flag=True, help="Finish what does not depend on a failure.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan and what would be submitted; run nothing."
+)
+@detach_option
 @click.option("--touch", "as_touch", is_flag=True, help="Take earlier outputs over as up to date.")
 @click.option("--no-check", is_flag=True, help="Do not look into the imagery before the start.")
 @json_option
@@ -48,18 +61,20 @@ def command(
     commands: tuple[str, ...],
     keep_going: bool,
     dry_run: bool,
+    detach: bool,
     as_touch: bool,
     no_check: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Run COMMANDS (default: all) of CONFIG with RUNNER: inprocess, local.
+    """Run COMMANDS (default: all) of CONFIG with RUNNER.
+
+    RUNNER is inprocess, local, dask, slurm, batch, sagemaker, fargate, or one of a plugin.
 
     CONFIG is a Python file, a dotted module, a folder of config files, or a JSON file of
     experiments. What is up to date is skipped.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us in background
-        signal.signal(number, _interrupt)
+    interruptible_by_signals()
     asked = request(config, runner, commands, options)
     declared = [item.declared for item in asked.found]
     made = _plan(declared, runner, asked, is_to_run=not (dry_run or as_touch))
@@ -69,9 +84,13 @@ def command(
     if not no_check:
         for warning in refuse_problems(declared, made):
             click.echo(f"warning: {warning}", err=True)
+    for finding in refuse_plan(made, runner, asked.settings):
+        click.echo(f"warning: {finding.what} {finding.mend}", err=True)
     if dry_run:
+        if requests := requests_of(made, runner, asked.settings):
+            click.echo(json.dumps(requests, indent=1))
         return 0
-    return _run(made, runner, asked, keep_going=keep_going, as_json=as_json)
+    return _run(made, runner, asked, keep_going=keep_going, detach=detach, as_json=as_json)
 
 
 def _plan(declared: list[Declared], runner: str, asked: Request, *, is_to_run: bool) -> Plan:
@@ -83,20 +102,14 @@ def _plan(declared: list[Declared], runner: str, asked: Request, *, is_to_run: b
             splits=asked.splits,
             settings=asked.settings,
         )
-    made, ended = plan_to_run(
+    return plan_to_run(
         declared,
         runner=runner,
         selection=asked.selection,
         splits=asked.splits,
         settings=asked.settings,
+        tell=lambda text: click.echo(text, err=True),
     )
-    for run in ended:
-        click.echo(f"ended what a killed client had left running: {run}", err=True)
-    return made
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _touch(made: Plan) -> int:
@@ -107,86 +120,131 @@ def _touch(made: Plan) -> int:
     return 0
 
 
-def _run(made: Plan, runner: str, asked: Request, *, keep_going: bool, as_json: bool) -> int:
+def _run(
+    made: Plan, runner: str, asked: Request, *, keep_going: bool, detach: bool, as_json: bool
+) -> int:
     def started(folder: RunFolder) -> None:
-        click.echo(f"run {folder.id} in {folder.path}", err=True)
+        click.echo(f"run {folder.id} in {folder.uri}", err=True)
 
-    with Progress(made) as progress:
+    with of_plan(made) as progress:
         result = execute(
             made,
             runner,
             settings=asked.settings,
             keep_going=keep_going,
+            is_detached=detach,
             emit=progress.emit,
             started=started,
         )
-    if as_json:
-        click.echo(json.dumps(_as_json(result), indent=1))
-    else:
-        _tell_results(result)
-    if result.succeeded:
+    if result.folder is None:  # everything was up to date
+        _tell(None, result.outcome or Outcome(), result.results, as_json=as_json)
         return 0
-    raise _failure(result)
+    if result.outcome is None:
+        tell_detached(result.folder)
+        return 0
+    return end_of(result.folder, result.outcome, result.results, as_json=as_json)
 
 
-def _as_json(result: RunResult) -> dict[str, Any]:
-    return {
-        "run": None if result.folder is None else str(result.folder.path),
-        "done": list(result.outcome.done),
-        "failed": list(result.outcome.failed),
-        "waiting": list(result.outcome.waiting),
-        "results": {
-            experiment: {name: str(path) for name, path in paths.items()}
-            for experiment, paths in result.results.items()
-        },
+def tell_detached(folder: RunFolder) -> None:
+    """Say how to come back to a run that goes on by itself."""
+    click.echo(
+        f"run {folder.id} goes on by itself. See swath status {folder.uri}; swath wait follows "
+        f"it, swath cancel stops it."
+    )
+
+
+def end_of(
+    folder: RunFolder,
+    outcome: Outcome,
+    results: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    as_json: bool,
+) -> int:
+    """Show the results of a run that has ended.
+
+    Raises
+    ------
+    RunError
+        If it failed.
+    """
+    if results is None:
+        results = write_results(results_of_run(folder.read_plan()))
+    _tell(folder, outcome, results, as_json=as_json)
+    if outcome.succeeded:
+        return 0
+    raise _failure(folder, outcome)
+
+
+def _tell(
+    folder: RunFolder | None,
+    outcome: Outcome,
+    results: Mapping[str, Mapping[str, str]],
+    *,
+    as_json: bool,
+) -> None:
+    if not as_json:
+        _tell_results(results)
+        return
+    data = {
+        "run": None if folder is None else folder.uri,
+        "done": list(outcome.done),
+        "failed": list(outcome.failed),
+        "waiting": list(outcome.waiting),
+        "results": {experiment: dict(uris) for experiment, uris in results.items()},
     }
+    click.echo(json.dumps(data, indent=1))
 
 
-def _tell_results(result: RunResult) -> None:
+def _tell_results(results: Mapping[str, Mapping[str, str]]) -> None:
     """Show the scores, then where everything lies."""
-    for experiment, paths in result.results.items():
-        if not paths:
+    for experiment, uris in results.items():
+        if not uris:
             continue
         click.echo(f"\n{experiment}")
-        for name, path in paths.items():
+        for name, uri in uris.items():
             if name == "scores.json":
-                click.echo(_scores(path))
-        rows = [[name, _near(path)] for name, path in paths.items()]
+                click.echo(_scores(uri))
+        rows = [[name, _near(uri)] for name, uri in uris.items()]
         click.echo(table([["result", "path"], *rows]))
 
 
-def _scores(path: Path) -> str:
+def _scores(uri: str) -> str:
     from swath.evaluate.scores import ScoreTable
 
-    scores = ScoreTable.read(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.json"
+        path.write_bytes(open_store(uri).read(uri))
+        scores = ScoreTable.read(path)
     by_class = table(scores.class_rows(), right=range(1, 6))
     by_scene = table(scores.summary_rows(), right=range(1, 7))
     return f"{by_class}\n\n{by_scene}\n"
 
 
-def _near(path: Path) -> str:
-    """Return the path relative to the working folder if it lies below."""
+def _near(uri: str) -> str:
+    """Return a path relative to the working folder if it lies below."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    if not is_local(uri) or not (path := local_path(uri)).is_relative_to(here):
+        return uri
+    return str(path.relative_to(here))
 
 
-def _failure(result: RunResult) -> RunError:
+def _failure(folder: RunFolder, outcome: Outcome) -> RunError:
     """Name the failed units, the reason and what to do."""
-    assert result.folder is not None
-    status = RunStatus(result.folder)
+    status = RunStatus(folder)
     status.update()
     lines = []
     for split in status.splits.values():
         for unit, error, _ in split.failures:
             lines.append(f"{split.kind} {unit}: {error}")
-        if not split.failures and split.key in result.outcome.failed:
+        if not split.failures and split.key in outcome.failed:
             lines.append(f"{split.kind} ({split.key}): {split.error or 'it was killed'}")
     if not lines:
-        lines.append(f"it ended before any split did; see {result.folder.logs / 'make.txt'}")
-    waiting = len(result.outcome.waiting)
+        lines.append(f"it ended before any split did; see {folder.machine_path}")
+    waiting = len(outcome.waiting)
     after = f"\n  {waiting} splits that depend on it did not start." if waiting else ""
     return RunError(
         "the run failed:\n  " + "\n  ".join(lines) + after,
-        where=str(result.folder.path),
-        mend=f"See swath logs {result.folder.path}; the same command runs exactly what is left.",
+        where=folder.uri,
+        mend=f"See swath logs {folder.uri}; the same command, or swath retry {folder.uri}, runs "
+        f"exactly what is left.",
     )

@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
 import sys
-from pathlib import Path
+from contextlib import ExitStack
 from types import FrameType
 
 import click
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, NotFoundError
 from swath.run.assignment import Assignment
 from swath.run.events import EventWriter
-from swath.run.worker import limit_threads, run_assignment
+from swath.run.folder import RunFolder
+from swath.run.logs import copied_output
+from swath.run.worker import limit_threads, run_assignment, threads_of
+from swath.store import normalise, open_store
 
 
 @click.command("run-command")
-@click.argument("assignment_file", type=click.Path(path_type=Path))
-@click.option("--done", type=click.Path(path_type=Path), help="A file to make once all is done.")
+@click.argument("assignment")
+@click.option(
+    "--array-index",
+    "variable",
+    metavar="VARIABLE",
+    help="ASSIGNMENT is the list of an array; this variable says which of it to do, from 0.",
+)
+@click.option("--copy-output", is_flag=True, help="Copy all output to the log of the run, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
-def command(assignment_file: Path, done: Path | None, verbose: bool) -> int:
-    """Do what is left of the split that ASSIGNMENT_FILE describes."""
+def command(assignment: str, variable: str | None, copy_output: bool, verbose: bool) -> int:
+    """Do what is left of the split that ASSIGNMENT, a path or URI, describes."""
+    signal.signal(signal.SIGTERM, _stop)
+    uri = normalise(assignment)
+    folder = RunFolder(uri.rpartition("/")[0].rpartition("/")[0])
+    if variable is not None:
+        uri = folder.assignment_uri(_element(uri, variable))
+    key = uri.rpartition("/")[2].removesuffix(".json")
+    with ExitStack() as stack:
+        if copy_output:
+            stack.enter_context(copied_output(folder, key))
+        text = _read(uri)
+        events = EventWriter(folder, key)
+        stack.callback(events.close)
+        try:
+            work = Assignment.from_json(text, uri)
+        except ConfigError as error:  # who follows the run sees no exit codes of workers
+            events.write("failed", error=str(error), traceback="")
+            raise
+        os.environ.update(work.environment)
+        limit_threads(threads_of(work))
+        logging.basicConfig(
+            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+        )
+        succeeded = run_assignment(work, events)
+    if succeeded:
+        folder.mark_done(key)
+    return 0 if succeeded else 1
+
+
+def _element(uri: str, variable: str) -> str:
+    """Return the key of the split that this element of an array is to do."""
+    keys = json.loads(_read(uri))
     try:
-        text = assignment_file.read_bytes()
-    except OSError as error:
+        return str(keys[int(os.environ[variable])])
+    except (KeyError, ValueError, IndexError):
         raise ConfigError(
-            f"there is no assignment {assignment_file}: {error.strerror}.",
+            f"{variable} is {os.environ.get(variable)!r}, and the array has {len(keys)} elements.",
+            where=uri,
+            mend="Start it as an array job, or name one assignment of commands/.",
+        ) from None
+
+
+def _read(uri: str) -> bytes:
+    try:
+        return open_store(uri).read(uri)
+    except NotFoundError:
+        raise ConfigError(
+            f"there is no assignment {uri}.",
             mend="Give a file of commands/ in the folder of a run.",
         ) from None
-    assignment = Assignment.from_json(text, str(assignment_file))
-    limit_threads(assignment.threads)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    signal.signal(signal.SIGTERM, _stop)
-    folder = assignment_file.absolute().parents[1]
-    events = EventWriter(folder / "events" / f"{assignment.key}.jsonl", assignment.key)
-    try:
-        succeeded = run_assignment(assignment, events)
-    finally:
-        events.close()
-    if succeeded and done is not None:
-        done.touch()
-    return 0 if succeeded else 1
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
 from swath.cli.render import amount, duration, table
-from swath.run.folder import RunFolder
+from swath.run.folder import OUTCOME, RunFolder
+from swath.run.life import Life, goes_on
+from swath.run.runner import Seen
 from swath.run.status import RunStatus, SplitState
 
 
@@ -19,10 +21,11 @@ from swath.run.status import RunStatus, SplitState
 @root_option
 @json_option
 @verbose_option
-def command(run: str, root: Path | None, as_json: bool, verbose: bool) -> None:
+def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
     """Show the state of RUN: its folder, or its id or latest with --root."""
-    status = RunStatus(RunFolder.find(run, root))
-    status.update()
+    folder = RunFolder.find(run, root)
+    status = RunStatus(folder)
+    status.update(_seen(folder))
     if as_json:
         click.echo(
             json.dumps(
@@ -55,3 +58,13 @@ def command(run: str, root: Path | None, as_json: bool, verbose: bool) -> None:
             click.echo(f"failed: {split.kind} {unit}: {error}")
             if verbose:
                 click.echo(trace)
+        if split.error and not split.failures:
+            click.echo(f"{split.state}: {split.kind} ({split.key}): {split.error}")
+
+
+def _seen(folder: RunFolder) -> Mapping[str, Seen]:
+    """Ask the backend of a run that goes on, or whose client died, what has become of its jobs."""
+    if folder.has(OUTCOME) or not goes_on(folder):
+        return {}
+    life = Life.of(folder)
+    return life.runner.look(life.context)

@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-from swath.errors import Problems, SwathError
+from swath.errors import DeclarationError, Problems, SwathError
 from swath.experiment.config import Declared
 from swath.experiment.experiment import Experiment
 from swath.plan.command import Pipeline
@@ -20,13 +20,19 @@ from swath.plan.plan import Plan, make_plan
 from swath.plan.select import Selection
 from swath.plan.split import Splits, parse_splits
 from swath.run.events import Emit, ignore
-from swath.run.folder import RunFolder, starting
-from swath.run.prepare import last_plans, write_results, write_run
-from swath.run.processes import settle_with_earlier_runs
-from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
-from swath.run.runner import Outcome, RunContext, make_runner
+from swath.run.folder import RunFolder
+from swath.run.lease import in_hand, starting
+from swath.run.life import Life, settle_with_earlier_runs, take_up
+from swath.run.prepare import last_plans, results_of, write_results, write_run
+from swath.run.refuse import (
+    refuse_findings,
+    refuse_full_disk,
+    refuse_local,
+    refuse_unwritable,
+)
+from swath.run.runner import NOTHING_TO_DO, Finding, Outcome, RunContext, make_runner
+from swath.run.splits import splits_of
 from swath.settings import Settings, load_settings
-from swath.store import local_path
 
 Started = Callable[[RunFolder], None]
 
@@ -40,22 +46,23 @@ class RunResult:
     plan
         What was planned.
     outcome
-        How the splits ended.
+        How the splits ended; None if the run goes on without us.
     folder
         The run's folder; None if there was nothing to run.
     results
-        Experiment id to name of the result to the link to it, of those that exist.
+        Experiment id to name of the result to the path of the link to it, or to its URI on an
+        object store, of those that exist.
     """
 
     plan: Plan
-    outcome: Outcome
+    outcome: Outcome | None
     folder: RunFolder | None
-    results: dict[str, dict[str, Path]] = field(default_factory=dict)
+    results: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
         """True if everything that was planned is done."""
-        return not self.outcome.failed and not self.outcome.waiting
+        return self.outcome is not None and self.outcome.succeeded
 
 
 def compile_all(declared: Sequence[Declared]) -> list[Pipeline]:
@@ -130,22 +137,22 @@ def plan_to_run(
     selection: Selection | None = None,
     splits: Splits | None = None,
     settings: Settings,
-) -> tuple[Plan, list[str]]:
+    tell: Callable[[str], None] = lambda _: None,
+    emit: Emit = ignore,
+) -> Plan:
     """Plan what is going to be run: nothing else works on these experiments then.
 
-    What a killed client left running is ended before: what it has finished till then is done.
+    What a killed client left running on this machine is ended before, and what goes on elsewhere
+    is followed to its end: what is finished till then is done.
 
     Parameters
     ----------
     declared, runner, selection, splits, settings
         See `plan_experiments`.
-
-    Returns
-    -------
-    plan
-        What to run.
-    ended
-        Ids of the runs whose processes were ended.
+    tell
+        Is told, in words, of each earlier run that had to be settled with.
+    emit
+        Is called with the events of runs that are followed.
 
     Raises
     ------
@@ -153,8 +160,15 @@ def plan_to_run(
         If somebody else is running one of these experiments, and as `plan_experiments`.
     """
     pipelines = compile_all(declared)
-    ended = settle_with_earlier_runs(pipelines)
-    return _plan(pipelines, runner, selection, splits, settings), ended
+    earlier = settle_with_earlier_runs(pipelines)
+    for run in earlier.ended:
+        tell(f"ended what a killed client had left running: {run}")
+    for folder in earlier.going_on:
+        tell(
+            f"run {folder.id} is still going on; following it (swath cancel {folder.uri} stops it)"
+        )
+        take_up(folder, emit)
+    return _plan(pipelines, runner, selection, splits, settings)
 
 
 def run_experiments(
@@ -165,6 +179,7 @@ def run_experiments(
     splits: Splits | None = None,
     settings: Settings | None = None,
     keep_going: bool = False,
+    is_detached: bool = False,
     emit: Emit = ignore,
 ) -> RunResult:
     """Plan and run.
@@ -175,6 +190,8 @@ def run_experiments(
         See `plan_experiments`.
     keep_going
         True to finish what does not depend on a failure.
+    is_detached
+        True to return once everything is started; see `swath.run.life.take_up`.
     emit
         Is called with every event as it comes.
 
@@ -186,10 +203,17 @@ def run_experiments(
         If the user interrupted; what was finished stays finished.
     """
     settings = settings or load_settings()
-    made, _ = plan_to_run(
+    made = plan_to_run(
         declared, runner=runner, selection=selection, splits=splits, settings=settings
     )
-    return execute(made, runner, settings=settings, keep_going=keep_going, emit=emit)
+    return execute(
+        made,
+        runner,
+        settings=settings,
+        keep_going=keep_going,
+        is_detached=is_detached,
+        emit=emit,
+    )
 
 
 def execute(
@@ -198,6 +222,7 @@ def execute(
     *,
     settings: Settings,
     keep_going: bool = False,
+    is_detached: bool = False,
     emit: Emit = ignore,
     started: Started | None = None,
 ) -> RunResult:
@@ -207,29 +232,62 @@ def execute(
     ----------
     made
         The plan.
-    runner, settings, keep_going, emit
+    runner, settings, keep_going, is_detached, emit
         See `run_experiments`.
     started
         Is called with the folder of the run before its first split starts.
     """
-    pipelines = made.graph.pipelines
     if made.is_empty:
-        return RunResult(made, Outcome((), (), ()), None, write_results(made))
-    backend = make_runner(runner, settings)
-    backend.refuse()
-    refuse_local(made, backend.abilities, runner)
+        return RunResult(made, NOTHING_TO_DO, None, write_results(results_of(made)))
+    refuse_plan(made, runner, settings)
+    pipelines = made.graph.pipelines
     refuse_unwritable(pipelines)
     refuse_full_disk(made)
-    with starting(local_path(pipelines[0].root)):
-        settle_with_earlier_runs(pipelines)  # again: the imagery may have been checked for long
-        folder = write_run(
-            made, settings=settings, keep_going=keep_going, abilities=backend.abilities
-        )
-        control = folder.hold("control", inherit=False)
-    try:
+    abilities = make_runner(runner, settings).abilities
+    with ExitStack() as held:
+        with starting(pipelines[0].root):
+            # Again: the imagery may have been checked for long.
+            for folder in settle_with_earlier_runs(pipelines).going_on:
+                raise DeclarationError(
+                    f"run {folder.id} of the same experiment has just been started.",
+                    where=folder.uri,
+                    mend="Run again to follow it.",
+                )
+            folder = write_run(
+                made, runner=runner, settings=settings, keep_going=keep_going, abilities=abilities
+            )
+            held.enter_context(in_hand(folder))
         if started is not None:
             started(folder)
-        outcome = backend.run(RunContext(folder, made, settings, keep_going, emit))
-    finally:
-        os.close(control)
-    return RunResult(made, outcome, folder, write_results(made))
+        life = Life.of(folder, emit)
+        life.runner.start(life.context)
+        outcome = None if is_detached else life.follow()
+    if is_detached:
+        life.detach()
+    return RunResult(made, outcome, folder, write_results(results_of(made)))
+
+
+def refuse_plan(made: Plan, runner: str, settings: Settings) -> list[Finding]:
+    """Refuse a plan that this runner cannot carry out, before anything is written or paid for.
+
+    Returns
+    -------
+    list of Finding
+        Warnings.
+
+    Raises
+    ------
+    DeclarationError
+        Missing settings, extras and local files, and what the runner itself finds.
+    """
+    carrier = make_runner(runner, settings)
+    refuse_local(made, carrier.abilities, runner)
+    return refuse_findings(carrier, splits_of(made.to_json(), settings))
+
+
+def requests_of(made: Plan, runner: str, settings: Settings) -> list[dict[str, Any]]:
+    """Return what a run of this plan would submit; nothing is sent, nothing written."""
+    splits = splits_of(made.to_json(), settings)
+    folder = RunFolder.named(made.graph.pipelines[0].root)
+    context = RunContext(folder, splits, settings, keep_going=False, emit=ignore)
+    return make_runner(runner, settings).requests(context)

@@ -13,7 +13,7 @@ from swath.plan.command import Ref, Resources, is_pinned
 from swath.plan.plan import Plan, Split
 from swath.plan.record import command_folder
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class Assignment:
     folder
         URI of the folder of the command's outputs and records.
     threads
-        Threads that the worker may use.
+        Threads that the worker may use; 0: as many as its machine has cores.
+    environment
+        Settings that the user gave and that the worker needs, as variables.
     keep_going
         True to go on with other units after one failed.
     units
@@ -83,6 +85,7 @@ class Assignment:
     folder: str
     threads: int
     keep_going: bool
+    environment: Mapping[str, str]
     units: tuple[AssignedUnit, ...]
     swath_version: str = field(default=swath.__version__)
 
@@ -101,15 +104,15 @@ class Assignment:
         Raises
         ------
         ConfigError
-            If it was written by a Swath with another schema.
+            If it was written by another version of Swath: what it would do may not be the same.
         """
         data = json.loads(text)
-        schema = data.pop("schema", None)
-        if schema != SCHEMA:
+        schema, version = data.pop("schema", None), data.get("swath_version")
+        if schema != SCHEMA or version != swath.__version__:
             raise ConfigError(
-                f"the schema is {schema}, this Swath ({swath.__version__}) reads {SCHEMA}.",
+                f"the run was planned by Swath {version}, and this is Swath {swath.__version__}.",
                 where=where,
-                mend="Plan the run again with the Swath that is to execute it.",
+                mend="Use one version: install it here, or build the image of the workers anew.",
             )
         data["resources"] = Resources(**data["resources"])
         data["units"] = tuple(AssignedUnit(**unit) for unit in data["units"])
@@ -124,6 +127,7 @@ def assign(
     threads: int,
     keep_going: bool,
     device: str = "auto",
+    environment: Mapping[str, str] | None = None,
 ) -> Assignment:
     """Settle everything that the worker of `split` needs."""
     command = plan.graph.nodes[split.node].command
@@ -138,6 +142,7 @@ def assign(
         folder=command_folder(command.root, command.kind, command.params_key),
         threads=threads,
         keep_going=keep_going,
+        environment=environment or {},
         units=tuple(_assigned_unit(plan, i) for i in split.units),
     )
 

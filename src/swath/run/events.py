@@ -1,16 +1,21 @@
 """Events: what splits tell while they run, one line of JSON each.
 
-Workers append to one file per split; `status`, the progress display and the report read them. An
-event is information, never state: whether a unit is done is told by its record.
+Workers append to one file per split, or, on an object store, which knows no appending, put part
+after part. `status`, the progress display and the report read them. An event is information, never
+state: whether a unit is done is told by its record, and a split by its done file.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from swath.run.folder import RunFolder
+from swath.run.parts import PartWriter
 
 
 class Event(NamedTuple):
@@ -43,24 +48,44 @@ def ignore(event: Event) -> None:
 
 
 class EventWriter:
-    """Appends the events of one split to its file."""
+    """Writes the events of one split of a run."""
 
-    def __init__(self, path: Path, split: str, emit: Emit = ignore) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
-        if _ends_within_a_line(path):  # the writer before was killed
-            self._file.write("\n")
+    def __init__(self, folder: RunFolder, split: str, emit: Emit = ignore) -> None:
+        self._file = (
+            _Lines(folder.path / "events" / f"{split}.jsonl")
+            if folder.is_local
+            else PartWriter(folder, "events", split, "jsonl")
+        )
+        self._lock = threading.Lock()
         self._split = split
         self._emit = emit
 
     def write(self, what: str, **data: Any) -> None:
-        """Append one event; it is in the file when this returns."""
+        """Tell one event; on a disk it is in the file when this returns, on a store soon after."""
         event = Event(time.time(), self._split, what, data)
-        self._file.write(json.dumps([event.time, what, data], separators=(",", ":")) + "\n")
+        line = json.dumps([event.time, what, data], separators=(",", ":")) + "\n"
+        with self._lock:
+            self._file.write(line.encode())
         self._emit(event)
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is left."""
+        self._file.close()
+
+
+class _Lines:
+    """Appends whole lines to a file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+        if _ends_within_a_line(path):  # the writer before was killed
+            self._file.write(b"\n")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def close(self) -> None:
         self._file.close()
 
 
@@ -70,17 +95,26 @@ def _ends_within_a_line(path: Path) -> bool:
 
 
 class EventReader:
-    """Reads the events of a folder, each once, also while they are being written."""
+    """Reads the events of a run, each once, also while they are being written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._offsets: dict[str, int] = {}
 
     def new(self) -> Iterator[Event]:
         """Yield what was written since the last call; lines of one split come in order."""
-        if not self._folder.is_dir():
-            return
-        for path in sorted(self._folder.glob("*.jsonl")):
+        fresh = self._appended() if self._folder.is_local else self._parts()
+        for name, data in fresh:
+            split = name.partition(".")[0]
+            for line in data.splitlines():
+                try:
+                    when, what, fields = json.loads(line)
+                except ValueError:  # the rest of a line whose writer was killed
+                    continue
+                yield Event(when, split, what, fields)
+
+    def _appended(self) -> Iterator[tuple[str, bytes]]:
+        for path in sorted((self._folder.path / "events").glob("*.jsonl")):
             offset = self._offsets.get(path.name, 0)
             if path.stat().st_size == offset:
                 continue
@@ -89,9 +123,13 @@ class EventReader:
                 data = file.read()
             whole, newline, _ = data.rpartition(b"\n")
             self._offsets[path.name] = offset + len(whole) + len(newline)
-            for line in whole.splitlines():
-                try:
-                    when, what, fields = json.loads(line)
-                except ValueError:  # the rest of a line whose writer was killed
-                    continue
-                yield Event(when, path.stem, what, fields)
+            yield path.name, whole
+
+    def _parts(self) -> Iterator[tuple[str, bytes]]:
+        place = self._folder.place("events")
+        found = {name: stat.size for name, stat in self._folder.store.list(place)}
+        new = sorted(name for name in found if name not in self._offsets)
+        uris = [f"{place}/{name}" for name in new]
+        for name, (_, data) in zip(new, self._folder.store.read_many(uris), strict=True):
+            self._offsets[name] = len(data)
+            yield name, data

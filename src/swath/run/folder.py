@@ -1,55 +1,73 @@
-"""The folder of one run: where its plan, assignments, events and logs lie, and who holds it.
+"""The folder of one run: where its plan, assignments, events and logs lie, on a disk or a store.
 
-Two locks say who is at work. `control` is held by the process that a user started; `alive` is
-inherited by every process of the run. Locks of the kernel vanish with their holders, so a killed
-run never looks as if it were running, and a run whose client was killed is told from one that is
-being followed.
+Whoever follows, asks after or cancels a run needs nothing else, on whatever machine they are.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, NotFoundError, StoreError
 from swath.plan.command import Pipeline
 from swath.run.assignment import Assignment
-from swath.store import LocalStore, local_path
+from swath.store import Store, is_local, join, local_path, normalise, open_store
 
 LATEST = "latest.json"
 """File of an experiment that names its last run."""
 
+PLAN = "plan.json"
+"""The graph as it was run, with reasons; a folder without it is no run."""
+
+RUN = "run.json"
+"""Which runner has the run, and what its later clients need to know."""
+
+OUTCOME = "outcome.json"
+"""How the run ended; there is none while it goes on."""
+
+CANCELLED = "cancelled.json"
+"""Mark for every client: somebody has cancelled the run."""
+
 
 class RunFolder:
-    """Names and files of one run, below ``<root>/runs/<id>``."""
+    """Names and files of one run, below ``<root>/runs/<id>``.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.id = path.name
-        self.root = path.parent.parent
-        self.events = path / "events"
-        self.logs = path / "logs"
-        self.done = path / "done"
-        self.plan = path / "plan.json"
+    Attributes
+    ----------
+    uri, id, root
+        Of the run, and the root URI that it lies below.
+    store
+        The store of all its files.
+    """
+
+    def __init__(self, uri: str | Path) -> None:
+        self.uri = normalise(uri)
+        self.id = self.uri.rpartition("/")[2]
+        self.root = self.uri.rpartition("/runs/")[0]
+        self.store: Store = open_store(self.uri)
 
     @classmethod
-    def create(cls, root: Path) -> RunFolder:
-        """Make the folder of a new run; its id sorts by time."""
+    def named(cls, root: str | Path) -> RunFolder:
+        """Name a new run, whose id sorts by time; nothing is written."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        folder = cls(root / "runs" / f"{stamp}-{secrets.token_hex(2)}")
-        for path in (folder.path / "commands", folder.events, folder.logs, folder.done):
-            path.mkdir(parents=True)
+        return cls(join(normalise(root), "runs", f"{stamp}-{secrets.token_hex(2)}"))
+
+    @classmethod
+    def create(cls, root: str | Path) -> RunFolder:
+        """Name a new run, and make its folders where there are folders."""
+        folder = cls.named(root)
+        if folder.is_local:
+            for name in ("commands", "events", "logs", "done"):
+                (folder.path / name).mkdir(parents=True)
         return folder
 
     @classmethod
-    def find(cls, run: str, root: Path | None) -> RunFolder:
+    def find(cls, run: str, root: str | None) -> RunFolder:
         """Return the run of this id, or folder, or the latest of `root` for ``"latest"``.
 
         Raises
@@ -57,8 +75,10 @@ class RunFolder:
         ConfigError
             If there is no such run.
         """
-        if (Path(run) / "plan.json").is_file():
-            return cls(Path(run).absolute())
+        if "/" in run or (is_local(run) and (Path(run) / PLAN).is_file()):
+            folder = cls(run)
+            if folder.store.exists(join(folder.uri, PLAN)):
+                return folder
         found = {folder.id: folder for folder in runs_of(root)} if root is not None else {}
         if run == "latest" and found:
             return found[max(found)]
@@ -71,83 +91,111 @@ class RunFolder:
             mend="Give the folder of a run, or its id and --root.",
         )
 
-    def assignment_path(self, key: str) -> Path:
+    @property
+    def is_local(self) -> bool:
+        """True if it lies on a disk of this machine, or one that looks like it."""
+        return is_local(self.uri)
+
+    @property
+    def path(self) -> Path:
+        """The folder as a path; only if it `is_local`."""
+        return local_path(self.uri)
+
+    @property
+    def machine_path(self) -> Path:
+        """The folder for what belongs to this machine: locks, the Makefile and what make prints."""
+        if self.is_local:
+            return self.path
+        base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+        return Path(base) / "swath" / "runs" / self.id
+
+    def place(self, *parts: str) -> str:
+        """Return the URI of a file of this run."""
+        return join(self.uri, *parts)
+
+    def assignment_uri(self, key: str) -> str:
         """Return where the assignment of a split lies."""
-        return self.path / "commands" / f"{key}.json"
+        return self.place("commands", f"{key}.json")
 
     def read_plan(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        data: dict[str, Any] = json.loads(self.plan.read_bytes())
+        data: dict[str, Any] = json.loads(self.store.read(self.place(PLAN)))
         return data
+
+    def read(self, name: str) -> Any:
+        """Return a JSON file of this run; None if there is none."""
+        try:
+            return json.loads(self.store.read(self.place(name)))
+        except NotFoundError:
+            return None
 
     def write(self, name: str, data: object) -> None:
         """Write a JSON file of this run, at once."""
         # Without indents: json then uses its encoder in C, seconds less for 100,000 units.
-        LocalStore().write(str(self.path / name), json.dumps(data).encode())
+        self.store.write(self.place(name), json.dumps(data).encode())
 
-    def write_assignment(self, assignment: Assignment) -> None:
-        """Write what the worker of one split reads."""
-        self.assignment_path(assignment.key).write_bytes(assignment.to_json())
+    def remove(self, name: str) -> None:
+        """Remove a file of this run; nothing there is no error."""
+        self.store.delete(self.place(name))
 
-    def hold(self, name: str, *, inherit: bool) -> int:
-        """Take the lock `name` (``control`` or ``alive``) and return its file descriptor.
+    def has(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+        return self.store.exists(self.place(name))
 
-        With `inherit`, child processes hold it, too, until the last of them has ended.
-        """
-        descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        os.set_inheritable(descriptor, inherit)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if not inherit:
-            os.truncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
-        return descriptor
+    def write_assignments(self, assignments: Iterable[Assignment]) -> None:
+        """Write what the worker of each split reads."""
+        if not self.is_local:
+            self.store.write_many((self.assignment_uri(a.key), a.to_json()) for a in assignments)
+            return
+        for assignment in assignments:  # not flushed one by one: the plan comes last, and is
+            path = self.path / "commands" / f"{assignment.key}.json"
+            path.write_bytes(assignment.to_json())
 
-    def client(self) -> int | None:
-        """Return the process that holds ``control``; only while `is_held` it means anything."""
-        try:
-            return int((self.path / "control.lock").read_text())
-        except (FileNotFoundError, ValueError):
-            return None
+    def read_all(self, folder: str) -> dict[str, Any]:
+        """Return every JSON file directly in a folder of this run, by name without its ending."""
+        place = self.place(folder)
+        names = sorted(n for n, _ in self.store.list(place) if n.endswith(".json"))
+        read = self.store.read_many(join(place, name) for name in names)
+        return {n.removesuffix(".json"): json.loads(text) for n, (_, text) in zip(names, read)}  # noqa: B905
 
-    def is_held(self, name: str) -> bool:
-        """Tell whether any process holds the lock `name`."""
-        try:
-            descriptor = os.open(self.path / f"{name}.lock", os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            # Shared: two that ask at the same time must not take each other for the holder.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    def mark_done(self, key: str) -> None:
+        """Note that every unit of a split is done: the truth about a split, for every runner."""
+        if self.is_local:
+            (self.path / "done").mkdir(exist_ok=True)
+            (self.path / "done" / key).touch()
         else:
-            return False
-        finally:
-            os.close(descriptor)
+            self.store.write(self.place("done", key), b"")
 
+    def done(self) -> set[str]:
+        """Return the keys of the splits that are done."""
+        return {name for name, _ in self.store.list(self.place("done"))}
 
-@contextmanager
-def starting(root: Path) -> Iterator[None]:
-    """Let one client at a time look for other runs of a root and begin its own."""
-    root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / ".starting.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    def unmark(self, keys: Collection[str]) -> None:
+        """Forget that splits are done."""
+        for key in keys:
+            self.remove(f"done/{key}")
 
 
 def last_run(pipeline: Pipeline) -> RunFolder | None:
     """Return the folder that the experiment's pointer to its last run names; None without one."""
-    pointer = local_path(pipeline.root) / "experiments" / pipeline.id / LATEST
+    pointer = join(pipeline.root, "experiments", pipeline.id, LATEST)
     try:
-        return RunFolder(Path(json.loads(pointer.read_bytes())["folder"]))
-    except (OSError, ValueError, TypeError, KeyError):  # none yet, or damaged
+        return RunFolder(json.loads(open_store(pointer).read(pointer))["folder"])
+    except (StoreError, ValueError, TypeError, KeyError):  # none yet, or damaged
         return None
 
 
-def runs_of(root: Path) -> Iterator[RunFolder]:
+def runs_of(root: str | Path) -> Iterator[RunFolder]:
     """Yield the runs of a root, oldest first."""
-    for path in sorted((root / "runs").glob("*/plan.json")):
-        yield RunFolder(path.parent)
+    place = join(normalise(root), "runs")
+    if is_local(place):
+        for path in sorted(local_path(place).glob(f"*/{PLAN}")):
+            yield RunFolder(path.parent)
+        return
+    ids = {
+        name.split("/", 1)[0]
+        for name, _ in open_store(place).list(place)
+        if name.endswith(f"/{PLAN}")
+    }
+    for run in sorted(ids):
+        yield RunFolder(join(place, run))

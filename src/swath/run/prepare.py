@@ -1,6 +1,6 @@
 """Prepare a run: write the folder that its runner, its workers and `status` read.
 
-Everything that a run needs is on disk before its first split starts.
+Everything that a run needs is written before its first split starts.
 """
 
 from __future__ import annotations
@@ -8,22 +8,27 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import swath
+from swath.errors import NotFoundError, StoreError
 from swath.plan.command import DECLARATION_SCHEMA, Pipeline
 from swath.plan.plan import Plan, memory_of
 from swath.plan.scan import Memory
 from swath.run.assignment import assign
-from swath.run.folder import LATEST, RunFolder, last_run
+from swath.run.folder import LATEST, PLAN, RUN, RunFolder, last_run
 from swath.run.runner import Abilities
+from swath.run.splits import splits_of
 from swath.settings import Settings, cores
-from swath.store import LocalStore, join, local_path
+from swath.store import is_local, join, local_path, open_store
 
 RESULTS = "outputs.json"
 """File beside the links to results: name of each to the URI where it lies."""
+
+Results = Mapping[str, tuple[str, Mapping[str, str]]]
+"""Experiment id to its root and, by name, the URI of each result."""
 
 
 def last_plans(pipelines: Iterable[Pipeline]) -> Memory:
@@ -32,51 +37,71 @@ def last_plans(pipelines: Iterable[Pipeline]) -> Memory:
     A plan is read when it is first asked for; where everything is up to date, none is.
     """
     known = {pipeline.id: pipeline for pipeline in pipelines}
-    plans: dict[Path, dict[str, Any]] = {}
+    plans: dict[str, dict[str, Any]] = {}
 
     def read(experiment: str) -> dict[str, Any] | None:
         folder = last_run(known[experiment])
         if folder is None:
             return None
         try:
-            if folder.path not in plans:
-                plans[folder.path] = folder.read_plan()
-        except (OSError, ValueError):  # removed or damaged: nothing is remembered
+            if folder.uri not in plans:
+                plans[folder.uri] = folder.read_plan()
+        except (StoreError, ValueError):  # removed or damaged: nothing is remembered
             return None
-        return plans[folder.path]
+        return plans[folder.uri]
 
     return memory_of(read)
 
 
 def write_run(
-    plan: Plan, *, settings: Settings, keep_going: bool, abilities: Abilities
+    plan: Plan, *, runner: str, settings: Settings, keep_going: bool, abilities: Abilities
 ) -> RunFolder:
     """Write the folder of a run: declarations, assignments, and at last the plan.
 
     The run becomes the latest of its experiments.
     """
-    folder = RunFolder.create(local_path(plan.graph.pipelines[0].root))
-    threads = threads_of_splits(
-        plan,
-        jobs=abilities.parallelism,
-        n_cores=cores(),
-        limit=None if settings["run.threads"] is None else settings.count("run.threads", 1),
-    )
-    for split, count in zip(plan.splits, threads, strict=True):
-        folder.write_assignment(
-            assign(
-                plan,
-                split,
-                run=folder.id,
-                threads=count,
-                keep_going=keep_going,
-                device=settings.text("run.device"),
-            )
+    folder = RunFolder.create(plan.graph.pipelines[0].root)
+    whole = plan.to_json() | {"run": folder.id, "created": time.time()}
+    results = results_of(plan)
+    for item in whole["experiments"]:
+        item["results"] = results[item["id"]][1]
+    threads = _threads(plan, whole, settings, abilities)
+    folder.write_assignments(
+        assign(
+            plan,
+            split,
+            run=folder.id,
+            threads=count,
+            keep_going=keep_going,
+            device=settings.text("run.device"),
+            environment=settings.variables("store.", "run.scratch"),
         )
-    folder.write("plan.json", plan.to_json() | {"run": folder.id, "created": time.time()})
+        for split, count in zip(plan.splits, threads, strict=True)
+    )
+    about = {
+        "runner": runner,
+        "experiments": [pipeline.id for pipeline in plan.graph.pipelines],
+        "keep_going": keep_going,
+        "detached": False,
+        "settings": settings.saved(),
+    }
+    folder.write(RUN, about)
+    folder.write(PLAN, whole)
     for pipeline in plan.graph.pipelines:
         _write_experiment(pipeline, folder)
     return folder
+
+
+def _threads(
+    plan: Plan, whole: Mapping[str, Any], settings: Settings, abilities: Abilities
+) -> list[int]:
+    """Return the threads of each split; 0 stands for all cores of its machine."""
+    limit = None if settings["run.threads"] is None else settings.count("run.threads", 1)
+    if abilities.shares_cores:
+        jobs = abilities.parallelism
+        return threads_of_splits(plan, jobs=jobs, n_cores=cores(), limit=limit)
+    asked = [split.resources.cpus or abilities.cpus for split in splits_of(whole, settings)]
+    return [limit or count for count in asked]
 
 
 def threads_of_splits(plan: Plan, jobs: int, n_cores: int, limit: int | None) -> list[int]:
@@ -97,7 +122,7 @@ def threads_of_splits(plan: Plan, jobs: int, n_cores: int, limit: int | None) ->
 
 def _write_experiment(pipeline: Pipeline, folder: RunFolder) -> None:
     """Store the declaration with the results, and point to this run as the latest."""
-    store = LocalStore()
+    store = open_store(pipeline.root)
     place = join(pipeline.root, "experiments", pipeline.id)
     declared = pipeline.declaration or {
         "schema": DECLARATION_SCHEMA,
@@ -107,7 +132,7 @@ def _write_experiment(pipeline: Pipeline, folder: RunFolder) -> None:
     # Indented for people; a pipeline of 100,000 units is not, since that takes seconds.
     text = json.dumps(whole, indent=1 if pipeline.declaration else None)
     store.write(join(place, "experiment.json"), text.encode())
-    pointer = {"run": folder.id, "folder": str(folder.path)}
+    pointer = {"run": folder.id, "folder": folder.uri}
     store.write(join(place, LATEST), json.dumps(pointer).encode())
 
 
@@ -124,44 +149,74 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_results(plan: Plan) -> dict[str, dict[str, Path]]:
-    """Write where the named results of each experiment lie, with links to those that exist.
+def results_of(plan: Plan) -> Results:
+    """Return where the named results of each experiment will lie."""
+    index = plan.graph.index_of()
+    return {
+        pipeline.id: (
+            pipeline.root,
+            {
+                name: plan.output_uri(index[ref.key], ref.output)
+                for name, ref in pipeline.results.items()
+            },
+        )
+        for pipeline in plan.graph.pipelines
+    }
+
+
+def results_of_run(plan: Mapping[str, Any]) -> Results:
+    """Return the same from the plan of a run, as JSON."""
+    return {item["id"]: (item["root"], item["results"]) for item in plan["experiments"]}
+
+
+def write_results(results: Results) -> dict[str, dict[str, str]]:
+    """Write where the named results of each experiment lie, on a disk with links to those there.
 
     A link to a result of an earlier declaration is removed: what is not there yet is not shown.
 
     Returns
     -------
     dict
-        Experiment id to name of the result to its link, of those that are there.
+        Experiment id to name of the result to the path of its link, or its URI on an object store,
+        of those that are there.
     """
-    index = plan.graph.index_of()
-    results: dict[str, dict[str, Path]] = {}
-    for pipeline in plan.graph.pipelines:
-        uris = {
-            name: plan.output_uri(index[ref.key], ref.output)
-            for name, ref in pipeline.results.items()
-        }
-        place = local_path(join(pipeline.root, "experiments", pipeline.id))
-        there = {name: local_path(uri) for name, uri in uris.items() if Path(uri).exists()}
-        for name in {*_listed(place / RESULTS), *uris} - set(there):
-            if (place / name).is_symlink():
-                (place / name).unlink()
-        text = json.dumps(uris, indent=1).encode()
-        target = place / RESULTS
-        if not target.exists() or target.read_bytes() != text:
-            LocalStore().write(str(target), text)
-        for name, path in there.items():
-            _link(place / name, path)
-        results[pipeline.id] = {name: place / name for name in there}
-    return results
+    found: dict[str, dict[str, str]] = {}
+    for experiment, (root, uris) in results.items():
+        place = join(root, "experiments", experiment)
+        store, listed = open_store(root), join(place, RESULTS)
+        try:
+            before = store.read(listed)
+        except NotFoundError:
+            before = b""
+        there = {name: uri for name, uri in uris.items() if open_store(uri).exists(uri)}
+        if is_local(place):
+            there = _link_all(local_path(place), {*_names(before), *uris}, there)
+        text = json.dumps(dict(uris), indent=1).encode()
+        if text != before:
+            store.write(listed, text)
+        found[experiment] = there
+    return found
 
 
-def _listed(path: Path) -> list[str]:
+def _names(text: bytes) -> list[str]:
     """Return the names of the results that were there after the last run."""
     try:
-        return list(json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError):
+        return list(json.loads(text))
+    except ValueError:
         return []
+
+
+def _link_all(place: Path, known: Iterable[str], there: Mapping[str, str]) -> dict[str, str]:
+    """Link to every local result that is there, and remove the links to those that are not."""
+    for name in set(known) - set(there):
+        if (place / name).is_symlink():
+            (place / name).unlink()
+    found = dict(there)
+    for name, uri in there.items():
+        if is_local(uri):
+            _link(place / name, local_path(uri))
+            found[name] = str(place / name)
+    return found
 
 
 def _link(link: Path, target: Path) -> None:

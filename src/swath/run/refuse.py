@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Sequence
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, Problems, StoreError, SwathError
 from swath.plan.command import Pipeline
 from swath.plan.plan import Plan
-from swath.run.runner import Abilities
-from swath.store import is_local, local_path, open_store
+from swath.run.runner import Abilities, Finding, Runner, Severity
+from swath.run.splits import RunSplit
+from swath.store import is_local, join, local_path, open_store
 
 RESERVE_BYTES = 64 * 1024**2
 """Disk space that a run leaves free."""
 
 
 def refuse_unwritable(pipelines: Iterable[Pipeline]) -> None:
-    """Make every root, and refuse those that this user cannot write to.
+    """Make every root, and refuse those that this user cannot write to or that nothing serves.
 
     Raises
     ------
@@ -25,17 +27,15 @@ def refuse_unwritable(pipelines: Iterable[Pipeline]) -> None:
         Naming the folder.
     """
     for root in dict.fromkeys(pipeline.root for pipeline in pipelines):
-        open_store(root)  # refuses what no installed store serves
-        folder = local_path(root)
+        store = open_store(root)  # refuses what no installed store serves
+        probe = join(root, f".probe-{socket.gethostname()}-{os.getpid()}")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".partial-probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
+            store.write(probe, b"")
+            store.delete(probe)
+        except StoreError as error:
             raise ConfigError(
-                f"root_uri {root!r} cannot be written to: {error.strerror}.",
-                mend="Give a folder that you may write to.",
+                f"root_uri {root!r} cannot be written to: {error.what}",
+                mend=error.mend or "Give a folder that you may write to.",
             ) from None
 
 
@@ -53,6 +53,8 @@ def refuse_full_disk(plan: Plan) -> None:
         size = sum(plan.graph.units[i].unit.output_bytes for i in split.units)
         needed[root] = needed.get(root, 0) + size
     for root, size in needed.items():
+        if not is_local(root):
+            continue
         free = shutil.disk_usage(local_path(root)).free
         if size + RESERVE_BYTES > free:
             raise ConfigError(
@@ -70,7 +72,7 @@ def refuse_local(plan: Plan, abilities: Abilities, runner: str) -> None:
     ConfigError
         Listing every local URI and every kind that lives in a local file.
     """
-    if not abilities.is_remote:
+    if abilities.sees_local_files:
         return
     found: dict[str, None] = {}
     for split in plan.splits:
@@ -89,3 +91,27 @@ def refuse_local(plan: Plan, abilities: Abilities, runner: str) -> None:
             + "\n  ".join(found),
             mend="Put files on an object store, and code into an installed package.",
         )
+
+
+def refuse_findings(runner: Runner, splits: Sequence[RunSplit]) -> list[Finding]:
+    """Check what the runner needs for these splits, and refuse the run for every error at once.
+
+    Returns
+    -------
+    list of Finding
+        The warnings.
+
+    Raises
+    ------
+    DeclarationError
+        For all errors.
+    """
+    findings = list(runner.findings(splits))
+    errors: list[SwathError] = [
+        ConfigError(finding.what, mend=finding.mend or None)
+        for finding in findings
+        if finding.severity is Severity.ERROR
+    ]
+    if errors:
+        raise errors[0] if len(errors) == 1 else Problems(list(errors))
+    return [finding for finding in findings if finding.severity is Severity.WARNING]

@@ -1,13 +1,16 @@
-"""The status of a run, told from its folder: plan, events, done files and locks."""
+"""The status of a run, told from its folder and, where the folder cannot know, by the backend."""
 
 from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swath.run.events import Event, EventReader
-from swath.run.folder import RunFolder
+from swath.run.folder import OUTCOME, RunFolder
+from swath.run.life import goes_on
+from swath.run.runner import JobState, Seen
 
 
 class SplitState(enum.StrEnum):
@@ -99,19 +102,41 @@ class RunStatus:
             )
             for split in plan["splits"]
         }
-        self._reader = EventReader(folder.events)
+        self._reader = EventReader(folder)
         self.is_alive = False
 
-    def update(self) -> None:
-        """Read new events, and whether anybody is still at work."""
-        self.is_alive = self.folder.is_held("alive") or self.folder.is_held("control")
+    def update(self, seen: Mapping[str, Seen] | None = None) -> None:
+        """Read new events and whether anything goes on.
+
+        Parameters
+        ----------
+        seen
+            What the backend says of splits; it knows of those that were killed before they could
+            tell anything.
+        """
+        self.is_alive = goes_on(self.folder)
         for event in self._reader.new():
             if event.split in self.splits:
                 self.splits[event.split].take(event)
-        if not self.is_alive:
-            for split in self.splits.values():
-                if split.state is SplitState.RUNNING:
-                    split.state = SplitState.STOPPED
+        for key, said in (seen or {}).items():
+            if said.state in {JobState.FAILED, JobState.GONE}:
+                self._fail(key, said.reason, has_started=said.state is JobState.FAILED)
+        if self.is_alive:
+            return
+        outcome = self.folder.read(OUTCOME) or {}
+        for key, reason in outcome.get("failed", {}).items():
+            self._fail(key, reason, has_started=True)
+        for split in self.splits.values():
+            if split.state is SplitState.RUNNING:
+                split.state = SplitState.STOPPED
+
+    def _fail(self, key: str, reason: str, *, has_started: bool) -> None:
+        """Note what the backend says of a split that did not tell its end itself."""
+        split = self.splits.get(key)
+        if split is None or split.state in {SplitState.DONE, SplitState.FAILED}:
+            return
+        split.state = SplitState.FAILED if has_started else SplitState.WAITING
+        split.error = reason
 
     @property
     def summary(self) -> str:

@@ -8,15 +8,18 @@ function needs no care for being killed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from swath.errors import ConfigError, UnitError
-from swath.run.state import StateFolder
+from swath.run.state import State
 
 T = TypeVar("T")
+
+Fetch = Callable[[Sequence[str]], list[str]]
+"""From URIs to local paths, in the same order."""
 
 WORK_LOG = logging.getLogger("swath.work")
 """Log of the functions of commands; warnings are shown to the user."""
@@ -81,7 +84,8 @@ class Work:
         options: Mapping[str, Any],
         inputs: Mapping[str, str | list[str]],
         outputs: Mapping[str, Path],
-        state: StateFolder,
+        state: State,
+        fetch: Fetch,
         progress: ProgressCall,
         values: SplitValues,
     ) -> None:
@@ -94,10 +98,12 @@ class Work:
         self._inputs = inputs
         self._outputs = outputs
         self._state = state
+        self._fetch = fetch
+        self._fetched: dict[str, list[str]] = {}
         self._values = values
 
     def input(self, name: str) -> str:
-        """Return the path or URI of the one input of this name."""
+        """Return the local path of the one input of this name; see `inputs`."""
         found = self.inputs(name)
         if len(found) != 1:
             raise UnitError(
@@ -106,9 +112,15 @@ class Work:
         return found[0]
 
     def inputs(self, name: str) -> list[str]:
-        """Return the paths or URIs of an input, in the declared order; none if it was not given."""
-        found = self._inputs.get(name, [])
-        return [found] if isinstance(found, str) else list(found)
+        """Return the local paths of an input, in the declared order; none if it was not given.
+
+        What lies on an object store is copied to this machine, several files at once, when it is
+        first asked for. Paths of GDAL's virtual file systems are returned as they are.
+        """
+        if name not in self._fetched:
+            found = self._inputs.get(name, [])
+            self._fetched[name] = self._fetch([found] if isinstance(found, str) else found)
+        return list(self._fetched[name])
 
     def output(self, name: str) -> Path:
         """Return the local path to write this output to; its folder exists.

@@ -26,6 +26,7 @@ from swath.run.events import EventWriter
 from swath.run.gpus import take_devices
 from swath.run.load import Function, load_function
 from swath.run.work import WORK_LOG, SplitValues, Work
+from swath.settings import cores
 from swath.store import Store, open_store
 
 THREAD_VARIABLES = (
@@ -42,6 +43,11 @@ FLUSH_S = 0.5
 
 FLUSH_SHARE = 0.01
 """... and in an old one after this share of its age."""
+
+
+def threads_of(assignment: Assignment) -> int:
+    """Return how many threads this process may use: all cores if the assignment does not say."""
+    return assignment.threads or cores()
 
 
 def limit_threads(n_threads: int) -> None:
@@ -137,10 +143,11 @@ def _run_unit(
                 # Copies: what a function does to them must not reach the next unit.
                 params=deepcopy(assignment.params),
                 unit_params=deepcopy(unit.params),
-                options={"threads": assignment.threads} | deepcopy(dict(assignment.options)),
+                options={"threads": threads_of(assignment)} | deepcopy(dict(assignment.options)),
                 inputs=unit.inputs,
                 outputs=desk.paths,
                 state=desk.state,
+                fetch=desk.fetch,
                 progress=progress,
                 values=values,
             )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 
-from swath.plan.plan import Plan
+from swath.run.folder import RunFolder
+from swath.run.splits import RunSplit
 
 
 def quoted(text: str) -> str:
@@ -23,27 +25,29 @@ def quoted(text: str) -> str:
     return shlex.quote(text).replace("$", "$$").replace("#", "\\#")
 
 
-def makefile(plan: Plan, run: str) -> str:
-    """Return the text of the Makefile that runs the splits of `plan` in the run of this id."""
-    keys = [split.key for split in plan.splits]
+def makefile(splits: Sequence[RunSplit], folder: RunFolder) -> str:
+    """Return the text of the Makefile that runs these splits of a run."""
+    keys = [split.key for split in splits]
+    copy = "" if folder.is_local else "--copy-output "
     lines = [
-        f"# Run {run}, written by Swath. It stands on its own: make -j2 -f Makefile",
+        f"# Run {folder.id}, written by Swath. It stands on its own: make -j2 -f Makefile",
         "SHELL := /bin/sh",
         "MAKEFLAGS += --no-builtin-rules",
         f"PYTHON := {quoted(sys.executable)}",
+        f"RUN := {'.' if folder.is_local else quoted(folder.uri)}",
         "",
         "# One worker. What it prints goes to its log, the end of which is shown if it fails.",
         "define work",
-        "@$(PYTHON) -m swath run-command commands/$(@F).json --done $@ > logs/$(@F).txt 2>&1 \\",
-        " || { status=$$?; echo 'failed: $(@F); its log ends with:'; tail -n 15 logs/$(@F).txt; \\",
-        " exit $$status; }",
+        f"@$(PYTHON) -m swath run-command {copy}$(RUN)/commands/$(@F).json \\",
+        " > logs/$(@F).txt 2>&1 && touch $@ || { status=$$?; \\",
+        " echo 'failed: $(@F); its log ends with:'; tail -n 15 logs/$(@F).txt; exit $$status; }",
         "endef",
         "",
         "all:" + "".join(f" \\\n done/{key}" for key in keys),
         ".PHONY: all",
         "",
     ]
-    for split in plan.splits:
+    for split in splits:
         upstream = "".join(f" done/{keys[i]}" for i in split.upstream)
         lines += [f"done/{split.key}:{upstream}", "\t$(work)"]
     return "\n".join(lines) + "\n"

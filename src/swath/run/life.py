@@ -1,0 +1,266 @@
+"""The life of a run: started, followed, taken up again, waited for, cancelled, tried again.
+
+A client needs the folder of the run and nothing else, so it may be another one, on another machine,
+than the one that started it. One idea: a run is over once it says so (`OUTCOME`), and until then
+whoever has it in hand (`swath.run.lease`) follows it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from swath.errors import ConfigError, DeclarationError, InterruptedRunError
+from swath.plan.command import Pipeline
+from swath.run.events import Emit, EventReader, ignore
+from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder, last_run, runs_of
+from swath.run.lease import client_of, in_hand, is_in_hand, is_locked
+from swath.run.prepare import results_of_run, write_results
+from swath.run.processes import end_processes
+from swath.run.runner import Cause, Outcome, RunContext, Runner, make_runner
+from swath.run.splits import splits_of
+from swath.settings import saved_settings
+from swath.store import is_local
+
+CLIENT_LOG = "client.log"
+"""What a client in the background prints, in the folder of the run on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A run with its runner, as any client finds it in the folder of the run."""
+
+    runner: Runner
+    context: RunContext
+
+    @classmethod
+    def of(cls, folder: RunFolder, emit: Emit = ignore, overrides: Sequence[str] = ()) -> Life:
+        """Take up a run.
+
+        Raises
+        ------
+        ConfigError
+            If its folder does not tell which runner has it.
+        """
+        about = folder.read(RUN)
+        if about is None:
+            raise ConfigError(
+                "the run does not say which runner has it.",
+                where=folder.uri,
+                mend="It was written by an older Swath; run the experiment again.",
+            )
+        settings = saved_settings(about["settings"], overrides)
+        splits = splits_of(folder.read_plan(), settings)
+        context = RunContext(folder, splits, settings, about["keep_going"], emit)
+        return cls(make_runner(about["runner"], settings), context)
+
+    def follow(self) -> Outcome:
+        """Follow it to its end, which is written down; whoever calls has it in hand."""
+        folder = self.context.folder
+        try:
+            outcome = self.runner.follow(self.context)
+        except InterruptedRunError:
+            _conclude(folder, None)
+            raise
+        _conclude(folder, outcome)
+        return outcome
+
+    def detach(self) -> None:
+        """Let it go on without this client; what needs one gets one in the background."""
+        folder = self.context.folder
+        folder.write(RUN, folder.read(RUN) | {"detached": True})
+        if not self.runner.abilities.needs_client:
+            return
+        folder.machine_path.mkdir(parents=True, exist_ok=True)
+        with (folder.machine_path / CLIENT_LOG).open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "swath", "wait", folder.uri],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def _conclude(folder: RunFolder, outcome: Outcome | None) -> None:
+    """Write down how a run ended; None: it was stopped."""
+    data: dict[str, Any] = {"ended": time.time(), "stopped": outcome is None}
+    if outcome is not None:
+        data |= {
+            "failed": {key: outcome.reasons.get(key, "") for key in outcome.failed},
+            "causes": {key: cause.value for key, cause in outcome.causes.items()},
+            "waiting": list(outcome.waiting),
+        }
+    folder.write(OUTCOME, data)
+    write_results(results_of_run(folder.read_plan()))
+
+
+def outcome_in(folder: RunFolder) -> Outcome | None:
+    """Return how a run ended; None if it goes on.
+
+    Raises
+    ------
+    InterruptedRunError
+        If it was stopped.
+    """
+    data = folder.read(OUTCOME)
+    if data is None:
+        return None
+    if data["stopped"]:
+        raise InterruptedRunError(f"the run {folder.id} was stopped.", mend="Run again to go on.")
+    return Outcome(
+        done=tuple(sorted(folder.done())),
+        failed=tuple(data["failed"]),
+        waiting=tuple(data["waiting"]),
+        reasons={key: reason for key, reason in data["failed"].items() if reason},
+        causes={key: Cause(cause) for key, cause in data["causes"].items()},
+    )
+
+
+def goes_on(folder: RunFolder) -> bool:
+    """Tell whether anything of a run is still going on, here or elsewhere."""
+    if is_locked(folder, "alive") or is_in_hand(folder):
+        return True
+    if folder.has(OUTCOME) or (about := folder.read(RUN)) is None:
+        return False
+    abilities = make_runner(about["runner"], saved_settings(about["settings"])).abilities
+    return abilities.outlives_client and not abilities.has_lock
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier clients left of the same experiments.
+
+    Attributes
+    ----------
+    ended
+        Ids of runs whose left-over processes on this machine were ended.
+    going_on
+        Runs that go on without a client; followed to their end before anything is planned.
+    """
+
+    ended: list[str]
+    going_on: list[RunFolder]
+
+
+def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> Earlier:
+    """End what a killed client left on this machine, and find what goes on elsewhere.
+
+    Raises
+    ------
+    DeclarationError
+        If somebody has one of these experiments in hand now.
+    """
+    earlier = Earlier([], [])
+    ids = {pipeline.id for pipeline in pipelines}
+    for folder in _earlier_runs(pipelines):
+        has_locks = folder.is_local or is_locked(folder, "alive")
+        if folder.has(OUTCOME) and not (has_locks and is_locked(folder, "alive")):
+            continue
+        about = folder.read(RUN)
+        same = ids & set(about["experiments"]) if about is not None else set()
+        if same and is_in_hand(folder):
+            raise DeclarationError(
+                f"experiment {min(same)!r} is being run now, by run {folder.id}.",
+                where=folder.root,
+                mend=f"Wait for it, or stop it with: swath cancel {folder.uri}",
+            )
+        if is_in_hand(folder):
+            continue
+        if is_locked(folder, "alive") and not (about and about["detached"]):
+            end_processes(folder)
+            earlier.ended.append(folder.id)
+        elif same and goes_on(folder):
+            earlier.going_on.append(folder)
+    return earlier
+
+
+def _earlier_runs(pipelines: Sequence[Pipeline]) -> list[RunFolder]:
+    """Return the runs of every local root, and the last run of each experiment, wherever it lies.
+
+    A run of experiments with several roots has its folder below the first of them.
+    """
+    roots = dict.fromkeys(pipeline.root for pipeline in pipelines)
+    found = {folder.uri: folder for root in roots if is_local(root) for folder in runs_of(root)}
+    for pipeline in pipelines:
+        folder = last_run(pipeline)
+        if folder is not None and folder.uri not in found and folder.has(RUN):
+            found[folder.uri] = folder
+    return list(found.values())
+
+
+def take_up(folder: RunFolder, emit: Emit = ignore) -> Outcome:
+    """Follow a run that goes on to its end; starts what an earlier client had not come to.
+
+    Raises
+    ------
+    InterruptedRunError
+        If it was stopped.
+    """
+    reader = EventReader(folder)
+    while is_in_hand(folder):
+        for event in reader.new():
+            emit(event)
+        time.sleep(0.2 if folder.is_local else 2.0)
+    with in_hand(folder):
+        outcome = outcome_in(folder)
+        if outcome is None:
+            outcome = Life.of(folder, emit).follow()
+    return outcome
+
+
+def try_again(
+    folder: RunFolder, emit: Emit = ignore, *, is_detached: bool = False
+) -> Outcome | None:
+    """Run what of a run failed, and what never started for that reason; None if detached.
+
+    Raises
+    ------
+    ConfigError
+        If it goes on, or if everything is done.
+    """
+    if goes_on(folder):
+        raise ConfigError(
+            f"the run {folder.id} is still going on.",
+            where=folder.uri,
+            mend=f"Wait for it: swath wait {folder.uri}",
+        )
+    life = Life.of(folder, emit)
+    if {split.key for split in life.context.splits} <= folder.done():
+        raise ConfigError(f"everything of the run {folder.id} is done.", where=folder.uri)
+    with in_hand(folder):
+        folder.remove(OUTCOME)
+        folder.remove(CANCELLED)
+        life.runner.start(life.context)
+        if not is_detached:
+            return life.follow()
+    life.detach()
+    return None
+
+
+def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
+    """Stop a run, wherever it is; return whether it was going on.
+
+    A client that has it in hand is asked to stop it, as if its user had pressed Ctrl-C.
+    """
+    if not goes_on(folder):
+        return False
+    folder.write(CANCELLED, {"time": time.time()})
+    if folder.is_local and is_in_hand(folder) and (client := client_of(folder)) is not None:
+        with suppress(ProcessLookupError):
+            os.kill(client, signal.SIGTERM)
+    end = time.monotonic() + patience_s
+    while is_in_hand(folder) and time.monotonic() < end:
+        time.sleep(0.05)
+    if not folder.has(OUTCOME):
+        life = Life.of(folder)
+        life.runner.cancel(life.context)
+        _conclude(folder, None)
+    return True

@@ -1,0 +1,97 @@
+"""Logs of splits: what their processes print, kept with the run wherever they ran."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import BinaryIO
+
+from swath.run.folder import RunFolder
+from swath.run.parts import PartWriter
+
+
+@contextmanager
+def copied_output(folder: RunFolder, split: str) -> Iterator[None]:
+    """Copy all that this process and its children print to the log of a split.
+
+    It still goes where it went before, for whoever keeps the output of jobs: Slurm, CloudWatch.
+    """
+    writer: BinaryIO | PartWriter
+    if folder.is_local:
+        path = folder.path / "logs" / f"{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = path.open("ab", buffering=0)
+    else:
+        writer = PartWriter(folder, "logs", split, "txt")
+    read_end, write_end = os.pipe()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    for number in kept:
+        os.dup2(write_end, number)
+    os.close(write_end)
+
+    def copy() -> None:
+        with os.fdopen(read_end, "rb", buffering=0) as pipe:
+            while data := pipe.read(65536):
+                with _broken_pipe_ignored():
+                    os.write(kept[1], data)
+                writer.write(data)
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        for number, original in kept.items():
+            os.dup2(original, number)
+        # A child that outlives us keeps the pipe open; its words are nobody's.
+        thread.join(timeout=5.0)
+        for original in kept.values():
+            os.close(original)
+        writer.close()
+
+
+@contextmanager
+def _broken_pipe_ignored() -> Iterator[None]:
+    try:
+        yield
+    except OSError:  # nobody listens there any more; the log of the run is still written
+        return
+
+
+class LogReader:
+    """Reads the logs of a run, whole or as they grow."""
+
+    def __init__(self, folder: RunFolder, pattern: str = "*") -> None:
+        self._folder = folder
+        self._pattern = pattern
+        self._read: dict[str, int] = {}
+
+    def names(self) -> list[str]:
+        """Return the keys of the splits that have a log."""
+        return sorted({_split_of(name) for name, _ in self._listed()})
+
+    def matches(self) -> list[str]:
+        """Return the keys of those that are read."""
+        return [name for name in self.names() if fnmatchcase(name, self._pattern)]
+
+    def new(self) -> Iterator[tuple[str, bytes]]:
+        """Yield key and text of what was written since the last call."""
+        for name, size in sorted(self._listed()):
+            split, offset = _split_of(name), self._read.get(name, 0)
+            if size <= offset or not fnmatchcase(split, self._pattern):
+                continue
+            data = self._folder.store.read(self._folder.place("logs", name))
+            self._read[name] = len(data)
+            yield split, data[offset:]
+
+    def _listed(self) -> list[tuple[str, int]]:
+        found = self._folder.store.list(self._folder.place("logs"))
+        return [(name, stat.size) for name, stat in found if name.endswith(".txt")]
+
+
+def _split_of(name: str) -> str:
+    return Path(name).name.partition(".")[0]
