@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from swath.testing.s3 import MotoServer
 
 # Before any library starts its pool: several test processes share the cores.
 for variable in (
@@ -50,6 +53,27 @@ def shared_data() -> Path:
 def olinda() -> Path:
     """Return the folder of the Olinda example: `L7_ETMs.tif` and `labels.tif`."""
     return PROJECT / "examples" / "olinda"
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """Return an S3 on loopback, for all tests of this process; each makes its own bucket."""
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Return the name of a new bucket, with the environment set so that all clients reach it."""
+    bucket = f"test-{uuid.uuid4().hex}"
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in moto_server.environment(bucket).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return bucket
 
 
 @dataclass(frozen=True)

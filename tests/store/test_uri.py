@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.errors import ConfigError, MissingExtraError
+from swath.errors import ConfigError
 from swath.store import LocalStore, is_local, join, local_path, normalise, open_store
+from swath.store.memory import MemoryStore
+from swath.store.objects import ObjectStore
 from swath.store.uri import scheme_of
 
 
@@ -69,10 +73,43 @@ def test_parts_are_joined_without_doubled_slashes():
     assert join("/root", "a") == "/root/a"
 
 
-def test_store_of_a_uri():
+def test_store_of_a_uri(monkeypatch):
+    monkeypatch.setenv("SWATH_STORE_ANONYMOUS", "yes")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     assert isinstance(open_store("/a"), LocalStore)
-    with pytest.raises(MissingExtraError, match=r"s3://bucket.*S3") as caught:
-        open_store("s3://bucket")
-    assert caught.value.exit_code == 2
+    assert isinstance(open_store("memory://bucket/a"), MemoryStore)
+    for uri in ("s3://bucket/a", "gs://bucket/a", "az://container/a", "https://host/a"):
+        assert isinstance(open_store(uri), ObjectStore)
     with pytest.raises(ConfigError, match="unknown scheme 'ftp'"):
         open_store("ftp://host/a")
+
+
+def test_the_account_of_a_container_must_be_known(monkeypatch):
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(ConfigError, match=r"az://container.*Set AZURE_STORAGE_ACCOUNT_NAME"):
+        open_store("az://container/a")
+
+
+def test_without_the_library_the_extra_is_named():
+    """Importing stores loads no library, and opening a remote one tells which to install."""
+    program = """
+import sys
+class Absent:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "obstore":
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Absent)
+from swath.errors import MissingExtraError
+from swath.store import open_store
+open_store("/a")
+try:
+    open_store("s3://bucket/a")
+except MissingExtraError as error:
+    print(error)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "obstore.store is not installed; it is needed for s3://" in answer.stdout
+    assert "pip install 'swath[cloud]'" in answer.stdout

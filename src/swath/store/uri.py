@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from swath.errors import ConfigError, MissingExtraError
+from swath.errors import ConfigError
 from swath.store.local import LocalStore
 from swath.store.protocol import Store
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_REMOTE = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure", "http": "HTTP", "https": "HTTP"}
+_REMOTE = ("s3", "gs", "az", "http", "https")
+MEMORY = "memory"
+"""Scheme of what lives as long as the process: for tests and for trying things out."""
 
 
 def scheme_of(uri: str) -> str:
@@ -73,19 +76,43 @@ def open_store(uri: str) -> Store:
     Raises
     ------
     MissingExtraError
-        If the scheme is remote and nothing installed serves it.
+        If the scheme is remote and the library that serves it is not installed.
+    ForbiddenError
+        If there are no credentials and they are needed.
     ConfigError
-        If the scheme is unknown.
+        If the scheme is unknown, or a setting is wrong.
     """
     scheme = scheme_of(uri)
     if scheme == "file":
         return LocalStore()
+    if scheme == MEMORY:
+        from swath.store.memory import MemoryStore
+
+        return MemoryStore()
     if scheme in _REMOTE:
-        raise MissingExtraError(
-            f"{uri!r} is on {_REMOTE[scheme]}, and no installed extra serves {scheme}://.",
-            mend="Give a folder of this machine; extras for object stores are not out yet.",
-        )
+        from swath.store.connect import base_of, connect
+        from swath.store.objects import ObjectStore
+        from swath.store.options import store_options
+
+        connect(base_of(uri), store_options())  # tells at once what is missing
+        return ObjectStore()
     raise ConfigError(
         f"{uri!r} has the unknown scheme {scheme!r}.",
         mend="Known are: a plain path, " + ", ".join(f"{name}://" for name in _REMOTE) + ".",
     )
+
+
+def copy(source: str, target: str) -> None:
+    """Make `target` the same bytes as `source`, whatever stores they are on."""
+    store = open_store(source)
+    if _place(source) == _place(target):
+        store.copy(source, target)
+        return
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        store.get(source, path := Path(folder, "copy"))
+        open_store(target).put(path, target)
+
+
+def _place(uri: str) -> str:
+    """Return what one store serves: this machine, or a bucket."""
+    return "" if is_local(uri) else "/".join(uri.split("/")[:3])

@@ -1,0 +1,231 @@
+"""An HTTP proxy that fails now and then, as services and networks do.
+
+It stands between a client and a service on loopback that it knows nothing of. Faults are drawn from
+a seeded generator, and counted, so that a test can tell that there were some.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+FAULTS = ("error", "slow_down", "refused", "lost", "cut")
+"""What can happen to a request:
+
+``error``
+    500 Internal Server Error, and the service does not get it.
+``slow_down``
+    503 Slow Down, as S3 asks to come slower, and the service does not get it.
+``refused``
+    The connection ends before the service gets it.
+``lost``
+    The service carries it out, and the connection ends before the answer.
+``cut``
+    The connection ends in the middle of the answer's body.
+"""
+
+_XML = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message>{}</Message></Error>"
+_OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "date", "server"}
+_NO_BODY = (204, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as it came in, and what was done to it.
+
+    Parameters
+    ----------
+    method, path
+        As sent; the path with its query.
+    headers
+        By lower-case name.
+    fault
+        One of `FAULTS`, or None.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    fault: str | None
+
+
+class FaultyProxy:
+    """Forward HTTP requests to a service, and fail at some of them.
+
+    Parameters
+    ----------
+    upstream
+        Address of the service, ``"http://127.0.0.1:PORT"``.
+    share
+        Share of the requests that fail, 0 to 1; may be set later, too.
+    faults
+        What happens to them, each alike often.
+    seed
+        Of the generator. With several clients at once the order of requests is not repeated, but
+        how many of them fail is about the same.
+
+    Examples
+    --------
+    >>> with FaultyProxy("http://127.0.0.1:9", share=0.2) as proxy:
+    ...     proxy.url.startswith("http://127.0.0.1:"), proxy.counts
+    (True, Counter())
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        share: float = 0.15,
+        faults: tuple[str, ...] = FAULTS,
+        seed: int = 0,
+    ) -> None:
+        self.share = share
+        self.seen: list[Seen] = []
+        self._upstream = urlsplit(upstream).netloc
+        self._faults = faults
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="faulty-proxy", daemon=True
+        )
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def url(self) -> str:
+        """What clients are given in place of the service's address."""
+        return f"http://{self.address}"
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many requests met which fault; ``"none"`` for those that were let through."""
+        with self._lock:
+            return Counter(each.fault or "none" for each in self.seen)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def draw(self, method: str, path: str, headers: Mapping[str, str]) -> str | None:
+        """Note a request, and return the fault that it meets."""
+        with self._lock:
+            fails = self._random.random() < self.share
+            fault = self._random.choice(self._faults) if fails else None
+            lower = {name.lower(): value for name, value in headers.items()}
+            self.seen.append(Seen(method, path, lower, fault))
+        return fault
+
+    def forward(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Return status, headers and body of the service's answer."""
+        connection = HTTPConnection(self._upstream, timeout=60)
+        try:
+            # The host stays the client's: requests may be signed with it.
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                if name.lower() not in _OF_ONE_HOP:
+                    connection.putheader(name, value)
+            connection.putheader("Connection", "close")
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            kept = [item for item in answer.getheaders() if item[0].lower() not in _OF_ONE_HOP]
+            return answer.status, kept, answer.read()
+        finally:
+            connection.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Leave clients that went away alone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one packet
+    disable_nagle_algorithm = True
+    proxy: FaultyProxy
+
+    def handle_one_request(self) -> None:
+        """Answer one request of any method."""
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        fault = self.proxy.draw(self.command, self.path, dict(self.headers.items()))
+        body = self._body()
+        if fault == "error":
+            self._answer(500, [], _XML.format("InternalError", "Please try again.").encode())
+        elif fault == "slow_down":
+            self._answer(503, [], _XML.format("SlowDown", "Reduce your request rate.").encode())
+        elif fault == "refused":
+            self._hang_up()
+        else:
+            answer = self.proxy.forward(self.command, self.path, dict(self.headers.items()), body)
+            if fault == "lost":
+                self._hang_up()
+            else:
+                self._answer(*answer, cut=fault == "cut")
+        self.wfile.flush()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+            self.wfile.flush()
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while n_bytes := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(n_bytes)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, *, cut: bool = False
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() != "content-length" or self.command == "HEAD":
+                self.send_header(name, value)
+        if self.command != "HEAD" and status not in _NO_BODY:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            body = b""
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
