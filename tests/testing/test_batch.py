@@ -112,23 +112,12 @@ def test_overrides_over_the_limit_of_ecs_fail_when_the_job_starts(
     assert batch.job(job)["statusReason"] == "Container Overrides length must be at most 8192"
 
 
-def test_what_a_container_left_running_ends_with_it(batch: FakeBatch, submit: Any) -> None:
+def test_what_a_container_left_running_ends_with_it(
+    batch: FakeBatch, submit: Any, has_ended: Callable[[int], bool]
+) -> None:
     job = submit("import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=2).pid)")
     batch.wait_for(job)
     assert has_ended(int(batch.log(job)))
-
-
-def has_ended(pid: int) -> bool:
-    """Tell whether a process ends within a second; a zombie has ended."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.01)
-    return False
 
 
 # ---------------------------------------------------------------- order
@@ -387,7 +376,9 @@ def test_cancel_leaves_alone_what_has_started(
     assert states == ["SUCCEEDED", "SUCCEEDED", "FAILED", "FAILED"]
 
 
-def test_nothing_runs_after_the_fake_is_closed(client_of: Callable[..., Any]) -> None:
+def test_nothing_runs_after_the_fake_is_closed(
+    client_of: Callable[..., Any], has_ended: Callable[[int], bool]
+) -> None:
     with FakeBatch() as batch:
         batch.add_queue("cpu", slots=3)
         batch.add_definition(

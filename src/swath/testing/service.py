@@ -24,7 +24,7 @@ from typing import ClassVar, Self
 
 from swath.testing.model import Json, Route, ServiceModel
 
-REGION = "eu-central-1"
+REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
 

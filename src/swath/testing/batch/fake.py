@@ -65,7 +65,7 @@ class FakeBatch(FakeService):
     ...     client = boto3.client(
     ...         "batch",
     ...         endpoint_url=batch.endpoint,
-    ...         region_name="eu-central-1",
+    ...         region_name="us-east-1",
     ...         aws_access_key_id="a",
     ...         aws_secret_access_key="b",
     ...     )
