@@ -97,7 +97,7 @@ class ObjectStore:
             except foreign.AlreadyExistsError as error:
                 if "ConditionalRequestConflict" in str(error):
                     raise BrokenTransferError(f"others create {uri} at the same time.") from None
-                return n_tries > 1 and transfer.attributes(at).get(WRITER) == mark
+                return n_tries > 1 and self._mark(at) == mark
             return True
 
         return self._try(attempt, uri)
@@ -222,6 +222,10 @@ class ObjectStore:
             return self.stat(uri)
         except NotFoundError:
             return None
+
+    def _mark(self, at: transfer.Remote) -> str | None:
+        """Return the mark of the writer of an object."""
+        return self._try(lambda: transfer.attributes(at), at.uri).get(WRITER)
 
     def _send_file(self, path: Path, uri: str) -> None:
         if path.stat().st_size <= transfer.PART_BYTES:

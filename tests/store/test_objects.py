@@ -1,0 +1,220 @@
+"""Object stores: what can go wrong on the way, and what is told of it."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from swath.errors import ForbiddenError, NotFoundError, StoreError, ThrottledError
+from swath.store import join, open_store
+from swath.store.transfer import PART_BYTES
+
+ACTIONS = ("stat", "read", "list", "write", "create", "delete", "stats")
+S3_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>told why</Message></Error>"
+
+
+def act(action: str, uri: str) -> object:
+    store = open_store(uri)
+    if action == "list":
+        return list(store.list(uri))
+    if action == "stats":
+        return store.stats(uri, ["a"])
+    if action in ("write", "create"):
+        return getattr(store, action)(uri, b"x")
+    return getattr(store, action)(uri)
+
+
+@pytest.fixture
+def told(web, monkeypatch, impatient):
+    """Return a function that has every request answered alike, and returns an object's URI."""
+
+    def answer(status: int, code: str = "") -> str:
+        web.always = (status, S3_ERROR.format(code) if code else "")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", web.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-that-is-public")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-that-is-secret")
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        return "s3://bucket/folder/a"
+
+    return answer
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_hazard_what_may_not_be_used_is_not_reported_as_missing(told, action):
+    """S3 permission errors were reported as "does not exist"."""
+    with pytest.raises(ForbiddenError, match=r"s3://bucket/folder/a.* access is denied") as caught:
+        act(action, told(403, "AccessDenied"))
+    assert "credentials" in str(caught.value)
+
+
+def test_exists_does_not_take_a_refusal_for_a_no(told):
+    with pytest.raises(ForbiddenError):
+        act("exists", told(403))
+
+
+@pytest.mark.parametrize("action", ["stat", "list", "create"])
+def test_who_asks_to_come_slower_is_told_from_who_forbids(told, action):
+    with pytest.raises(ThrottledError, match=r"s3://bucket/folder/a.* slower") as caught:
+        act(action, told(503, "SlowDown"))
+    assert "store.patience_s" in str(caught.value)
+
+
+@pytest.mark.parametrize("action", ["read", "list", "write", "create"])
+def test_a_failing_service_is_none_of_the_three(told, web, action):
+    with pytest.raises(StoreError, match="500") as caught:
+        act(action, told(500, "InternalError"))
+    assert type(caught.value) is StoreError
+    assert len(web.seen) > 3, "it was tried again"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "message"),
+    [
+        (404, "NoSuchBucket", NotFoundError, "its bucket does not exist.*make it"),
+        (404, "NoSuchKey", NotFoundError, "there is no s3://bucket/folder/a"),
+        (400, "ExpiredToken", ForbiddenError, "no valid credentials.*Log in again"),
+        (301, "PermanentRedirect", StoreError, "another region.*AWS_REGION"),
+        (429, "", ThrottledError, "slower"),
+        (400, "InvalidRequest", StoreError, "InvalidRequest"),
+    ],
+)
+def test_what_a_service_answers_is_told_in_our_words(told, web, status, code, kind, message):
+    with pytest.raises(kind, match=message):
+        act("read", told(status, code))
+    if kind is not ThrottledError:
+        assert len(web.seen) == 1, "to try again would not help"
+
+
+def test_no_secret_is_told(told):
+    with pytest.raises(StoreError) as caught:
+        act("read", told(400, "InvalidRequest"))
+    assert "secret" not in str(caught.value)
+    assert "secret" not in repr(open_store("s3://bucket/a").__dict__)
+
+
+def test_a_service_that_is_not_there_is_named(monkeypatch, impatient, s3_bucket):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1.*Check the network and the endpoint"):
+        act("read", "s3://bucket/a")
+
+
+def test_without_credentials_it_is_told_how_to_get_some(s3_bucket, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(ForbiddenError, match=r"no AWS credentials.*store\.anonymous"):
+        open_store("s3://bucket/a")
+
+
+def test_anonymous_requests_are_not_signed(told, web, monkeypatch):
+    uri = told(404)
+    for anonymous in ("no", "yes"):
+        monkeypatch.setenv("SWATH_STORE_ANONYMOUS", anonymous)
+        with pytest.raises(NotFoundError):
+            act("read", uri)
+    signed = ["authorization" in headers for _, _, headers in web.seen]
+    assert signed == [True, False]
+
+
+def test_requester_pays_is_told_with_every_request(told, web, monkeypatch):
+    monkeypatch.setenv("SWATH_STORE_REQUESTER_PAYS", "yes")
+    for action in ("read", "stat", "list"):
+        with pytest.raises(StoreError):
+            act(action, told(404))
+    assert [headers["x-amz-request-payer"] for _, _, headers in web.seen] == ["requester"] * 3
+
+
+def test_a_profile_gives_keys_and_region(told, web, monkeypatch, tmp_path):
+    uri = told(404)
+    (tmp_path / "credentials").write_text(
+        "[mine]\naws_access_key_id = of-the-profile\naws_secret_access_key = x\n"
+    )
+    (tmp_path / "config").write_text("[profile mine]\nregion = ap-south-1\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("SWATH_AWS_PROFILE", "mine")
+    monkeypatch.delenv("AWS_REGION")
+    with pytest.raises(NotFoundError):
+        act("read", uri)
+    assert "of-the-profile" in web.seen[0][2]["authorization"]
+    assert "/ap-south-1/s3/" in web.seen[0][2]["authorization"]
+
+
+@pytest.mark.parametrize("fault", ["error", "slow_down", "refused", "lost", "cut"])
+def test_every_kind_of_fault_is_survived(faulty_s3, fault, tmp_path):
+    proxy, root = faulty_s3(share=0.3, faults=(fault,), seed=3)
+    store = open_store(root)
+    items = [(join(root, "many", str(i)), os.urandom(3000)) for i in range(30)]
+    store.write_many(items)
+    assert list(store.read_many(uri for uri, _ in items)) == items
+    assert len(list(store.list(join(root, "many")))) == 30
+    store.copy(items[0][0], join(root, "copy"))
+    assert store.read(join(root, "copy")) == items[0][1]
+    store.delete(join(root, "many"))
+    assert [name for name, _ in store.list(root)] == ["copy"]
+    assert proxy.counts[fault] > 5
+
+
+def test_a_claim_is_given_once_though_answers_are_lost(faulty_s3):
+    """A repeated request finds the object that the lost one made, and knows it for its own."""
+    proxy, root = faulty_s3(share=0.35, faults=("lost", "lost", "refused"), seed=5)
+    store = open_store(root)
+    for claim in range(6):
+        uri = join(root, str(claim))
+        with ThreadPoolExecutor(3) as pool:
+            assert sum(pool.map(lambda uri: store.create(uri, b"same bytes"), [uri] * 3)) == 1
+    assert proxy.counts["lost"] > 2
+
+
+def test_large_files_go_in_parts_that_fail_one_by_one(faulty_s3, tmp_path):
+    proxy, root = faulty_s3(share=0.2, seed=11)
+    content = os.urandom(2 * PART_BYTES + 12_345)
+    store, file, uri = open_store(root), tmp_path / "large", join(root, "large")
+    file.write_bytes(content)
+    store.put(file, uri)
+    assert not file.exists()
+    store.get(uri, file)
+    assert file.read_bytes() == content
+    ranges = [each for each in proxy.seen if "range" in each.headers]
+    uploads = [each for each in proxy.seen if "partNumber" in each.path]
+    assert len(ranges) >= 3
+    assert len(uploads) >= 3
+    assert sum(proxy.counts.values()) > proxy.counts["none"]
+
+
+def test_an_object_that_changes_while_it_is_fetched_is_never_mixed(faulty_s3, tmp_path, impatient):
+    """Each part is asked for by the ETag of the first answer."""
+    proxy, root = faulty_s3(share=0)
+    store, uri = open_store(root), join(root, "a")
+    contents = [bytes([i]) * (PART_BYTES + 100) for i in (1, 2)]
+    store.put(_file(tmp_path / "new", contents[0]), uri)
+    store.get(uri, tmp_path / "there")
+    asked = [each.headers.get("if-match") for each in proxy.seen if "range" in each.headers]
+    assert asked == [f'"{store.stat(uri).version}"'] * 2
+
+
+def _file(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_a_folder_is_listed_when_many_are_asked_for_and_few_are_not(faulty_s3):
+    proxy, root = faulty_s3(share=0)
+    store = open_store(root)
+    store.write(join(root, "1"), b"")
+    before = len(proxy.seen)
+    assert list(store.stats(root, map(str, range(1000)))) == ["1"]
+    assert [each.method for each in proxy.seen[before:]] == ["GET"]
+    before = len(proxy.seen)
+    assert list(store.stats(root, ["1", "2"])) == ["1"]
+    assert [each.method for each in proxy.seen[before:]] == ["HEAD", "HEAD"]
+
+
+def test_a_folder_is_deleted_in_bulk(faulty_s3):
+    proxy, root = faulty_s3(share=0)
+    store = open_store(root)
+    store.write_many((join(root, str(i)), b"") for i in range(50))
+    before = len(proxy.seen)
+    store.delete(root)
+    assert len(proxy.seen) - before <= 4
+    assert list(store.list(root)) == []
