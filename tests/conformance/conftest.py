@@ -1,0 +1,34 @@
+"""Where each runner is tried: a fixture `<runner>_place` each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swath.testing.conformance import Place
+
+RUNNERS = ("inprocess", "local")
+"""Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
+
+N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
+"""Splits of the test of many; ``make conformance`` takes 1,000."""
+
+
+@pytest.fixture(params=RUNNERS)
+def place(request: Any) -> Place:
+    """Return where the runner is tried."""
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found
+
+
+@pytest.fixture
+def inprocess_place(tmp_path: Path) -> Place:
+    return Place("inprocess", str(tmp_path / "root"), keeps_logs=False, n_many=N_MANY)
+
+
+@pytest.fixture
+def local_place(tmp_path: Path) -> Place:
+    return Place("local", str(tmp_path / "root"), n_many=N_MANY)
