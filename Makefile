@@ -18,7 +18,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 GDAL_NU
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check format bench docs lock clean
+.PHONY: help env demo test conformance check format bench docs lock clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,9 @@ demo: $(READY)  ## run the example of Olinda in two splits: scores, map, bundle 
 
 test: $(READY)  ## run every test and the examples in docstrings, warnings as errors
 	$(ONE_THREAD) $(BIN)/pytest -n $(TEST_JOBS) --dist worksteal $(TESTS)
+
+conformance: $(READY)  ## run the suite of the runners with 1,000 splits for each
+	SWATH_TEST_SPLITS=1000 $(ONE_THREAD) $(BIN)/pytest -n $(TEST_JOBS) --timeout 1800 tests/conformance
 
 check: $(READY)  ## run what a machine can check: style, types, layers, documentation
 	$(BIN)/ruff check .
