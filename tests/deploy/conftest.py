@@ -1,0 +1,102 @@
+"""The template as text, as data, and as a stack that moto made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from cfnlint.decode import decode
+from moto import mock_aws
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+TEMPLATE = DEPLOY / "aws" / "template.yaml"
+REGION = "eu-central-1"
+
+
+def listed(value: Any) -> list[Any]:
+    """Return what a template may give as one value or as a list of them as a list."""
+    return list(value) if isinstance(value, list) else [value]
+
+
+@pytest.fixture(scope="session")
+def template() -> dict[str, Any]:
+    """Return the template; ``!Ref x`` is ``{"Ref": "x"}``, ``!Sub x`` is ``{"Fn::Sub": "x"}``."""
+    decoded, problems = decode(str(TEMPLATE))
+    assert not problems
+    return decoded
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> Callable[[str], dict[str, dict[str, Any]]]:
+    """Return a function from a type to the properties of its resources by their names."""
+
+    def of_type(kind: str) -> dict[str, dict[str, Any]]:
+        found = {
+            name: resource["Properties"]
+            for name, resource in template["Resources"].items()
+            if resource["Type"] == kind
+        }
+        assert found, f"the template has no {kind}"
+        return found
+
+    return of_type
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of the template, and what its account holds besides."""
+
+    outputs: dict[str, str]
+    vpc: str
+    subnets: tuple[str, ...]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put an account of moto's in the place of AWS, for this process."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def create_stack(aws: None, template: dict[str, Any]) -> Callable[..., Stack]:
+    """Return a function that makes a stack with these parameters in the default VPC."""
+
+    def create(name: str = "swath", **parameters: str) -> Stack:
+        ec2 = boto3.client("ec2")
+        boto3.client("iam").create_role(  # AWS has it in every account that has used Batch
+            RoleName="AWSServiceRoleForBatch",
+            Path="/aws-service-role/batch.amazonaws.com/",
+            AssumeRolePolicyDocument="{}",
+        )
+        (vpc,) = (found["VpcId"] for found in ec2.describe_vpcs()["Vpcs"])
+        subnets = tuple(found["SubnetId"] for found in ec2.describe_subnets()["Subnets"])
+        # moto takes the default of a list for a list of characters, so lists are given.
+        lists = {
+            key: str(parameter["Default"])
+            for key, parameter in template["Parameters"].items()
+            if parameter["Type"] == "CommaDelimitedList"
+        }
+        given = lists | {"VpcId": vpc, "SubnetIds": ",".join(subnets)} | parameters
+        cloudformation = boto3.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+        )
+        (made,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        assert made["StackStatus"] == "CREATE_COMPLETE", made.get("StackStatusReason")
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
+        return Stack(outputs, vpc, subnets)
+
+    return create
