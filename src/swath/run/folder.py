@@ -33,6 +33,9 @@ OUTCOME = "outcome.json"
 CANCELLED = "cancelled.json"
 """Mark for every client: somebody has cancelled the run."""
 
+_IDS = "ids"
+"""Folder beside the runs on an object store, with an empty object for each."""
+
 
 class RunFolder:
     """Names and files of one run, below ``<root>/runs/<id>``.
@@ -151,6 +154,11 @@ class RunFolder:
             path = self.path / "commands" / f"{assignment.key}.json"
             path.write_bytes(assignment.to_json())
 
+    def register(self) -> None:
+        """Let the run be found: on a store, folders are not listed without all that is in them."""
+        if not self.is_local:
+            self.store.write(join(self.root, "runs", _IDS, self.id), b"")
+
     def read_all(self, folder: str) -> dict[str, Any]:
         """Return every JSON file directly in a folder of this run, by name without its ending."""
         place = self.place(folder)
@@ -192,10 +200,5 @@ def runs_of(root: str | Path) -> Iterator[RunFolder]:
         for path in sorted(local_path(place).glob(f"*/{PLAN}")):
             yield RunFolder(path.parent)
         return
-    ids = {
-        name.split("/", 1)[0]
-        for name, _ in open_store(place).list(place)
-        if name.endswith(f"/{PLAN}")
-    }
-    for run in sorted(ids):
+    for run, _ in sorted(open_store(place).list(join(place, _IDS))):
         yield RunFolder(join(place, run))

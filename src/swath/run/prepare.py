@@ -87,6 +87,7 @@ def write_run(
     }
     folder.write(RUN, about)
     folder.write(PLAN, whole)
+    folder.register()
     for pipeline in plan.graph.pipelines:
         _write_experiment(pipeline, folder)
     return folder
