@@ -6,16 +6,19 @@ a seeded generator, and counted, so that a test can tell that there were some.
 
 from __future__ import annotations
 
+import json
 import random
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 FAULTS = ("error", "slow_down", "refused", "lost", "cut")
@@ -66,18 +69,28 @@ class FaultyProxy:
     upstream
         Address of the service, ``"http://127.0.0.1:PORT"``.
     share
-        Share of the requests that fail, 0 to 1; may be set later, too.
+        Share of the requests that fail, 0 to 1.
     faults
         What happens to them, each alike often.
     seed
         Of the generator. With several clients at once the order of requests is not repeated, but
         how many of them fail is about the same.
 
+    Attributes
+    ----------
+    url
+        What clients are given in place of the service's address.
+
     Examples
     --------
     >>> with FaultyProxy("http://127.0.0.1:9", share=0.2) as proxy:
-    ...     proxy.url.startswith("http://127.0.0.1:"), proxy.counts
-    (True, Counter())
+    ...     proxy.url.startswith("http://127.0.0.1:"), proxy.seen(), proxy.counts()
+    (True, [], Counter())
+
+    Notes
+    -----
+    It is a process of its own, so that it answers a library that waits for a network without
+    letting other threads of Python run, as GDAL's bindings do here and there.
     """
 
     def __init__(
@@ -88,36 +101,18 @@ class FaultyProxy:
         faults: tuple[str, ...] = FAULTS,
         seed: int = 0,
     ) -> None:
-        self.share = share
-        self.seen: list[Seen] = []
-        self._upstream = urlsplit(upstream).netloc
-        self._faults = faults
-        self._random = random.Random(seed)
-        self._lock = threading.Lock()
-        handler = type("Handler", (_Handler,), {"proxy": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="faulty-proxy", daemon=True
-        )
-
-    @property
-    def address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_port}"
-
-    @property
-    def url(self) -> str:
-        """What clients are given in place of the service's address."""
-        return f"http://{self.address}"
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many requests met which fault; ``"none"`` for those that were let through."""
-        with self._lock:
-            return Counter(each.fault or "none" for each in self.seen)
+        self.url = ""
+        self._how = {"upstream": upstream, "share": share, "faults": faults, "seed": seed}
+        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "swath.testing.faults", json.dumps(self._how)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url = self._ask(None)
         return self
 
     def __exit__(
@@ -126,37 +121,85 @@ class FaultyProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        assert self._process is not None
+        self._process.communicate()  # the end of its input ends it
+
+    def seen(self) -> list[Seen]:
+        """Return the requests since the start, or since they were forgotten."""
+        return [Seen(**each) for each in self._ask("seen")]
+
+    def counts(self) -> Counter[str]:
+        """Return how many of them met which fault; ``"none"`` for those that were let through."""
+        return Counter(each.fault or "none" for each in self.seen())
+
+    def forget(self) -> None:
+        """Forget the requests that were seen."""
+        self._ask("forget")
+
+    def fail(self, share: float) -> None:
+        """Change the share of the requests that fail."""
+        self._ask(share)
+
+    def _ask(self, question: object) -> Any:
+        """Send a line to the process, unless it is to say where it listens; return its answer."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if question is not None:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+class _Faults:
+    """Draws faults, and notes what came in."""
+
+    def __init__(self, share: float, faults: Sequence[str], seed: int) -> None:
+        self.share = share
+        self.seen: list[dict[str, Any]] = []
+        self._faults = faults
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
 
     def draw(self, method: str, path: str, headers: Mapping[str, str]) -> str | None:
         """Note a request, and return the fault that it meets."""
+        lower = {name.lower(): value for name, value in headers.items()}
         with self._lock:
             fails = self._random.random() < self.share
             fault = self._random.choice(self._faults) if fails else None
-            lower = {name.lower(): value for name, value in headers.items()}
-            self.seen.append(Seen(method, path, lower, fault))
+            self.seen.append({"method": method, "path": path, "headers": lower, "fault": fault})
         return fault
 
-    def forward(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Return status, headers and body of the service's answer."""
-        connection = HTTPConnection(self._upstream, timeout=60)
-        try:
-            # The host stays the client's: requests may be signed with it.
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in headers.items():
-                if name.lower() not in _OF_ONE_HOP:
-                    connection.putheader(name, value)
-            connection.putheader("Connection", "close")
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            kept = [item for item in answer.getheaders() if item[0].lower() not in _OF_ONE_HOP]
-            return answer.status, kept, answer.read()
-        finally:
-            connection.close()
+    def answer(self, question: Any) -> Any:
+        """Answer what `FaultyProxy` asks."""
+        with self._lock:
+            if question == "seen":
+                return list(self.seen)
+            if question == "forget":
+                self.seen.clear()
+            else:
+                self.share = question
+        return None
+
+
+def _forward(
+    upstream: str, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of the service's answer."""
+    connection = HTTPConnection(upstream, timeout=60)
+    try:
+        # The host stays the client's: requests may be signed with it.
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            if name.lower() not in _OF_ONE_HOP:
+                connection.putheader(name, value)
+        connection.putheader("Connection", "close")
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        kept = [item for item in answer.getheaders() if item[0].lower() not in _OF_ONE_HOP]
+        return answer.status, kept, answer.read()
+    finally:
+        connection.close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -171,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet
     disable_nagle_algorithm = True
-    proxy: FaultyProxy
+    faults: _Faults
+    upstream: str
 
     def handle_one_request(self) -> None:
         """Answer one request of any method."""
@@ -179,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return
-        fault = self.proxy.draw(self.command, self.path, dict(self.headers.items()))
+        headers = dict(self.headers.items())
+        fault = self.faults.draw(self.command, self.path, headers)
         body = self._body()
         if fault == "error":
             self._answer(500, [], _XML.format("InternalError", "Please try again.").encode())
@@ -188,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "refused":
             self._hang_up()
         else:
-            answer = self.proxy.forward(self.command, self.path, dict(self.headers.items()), body)
+            answer = _forward(self.upstream, self.command, self.path, headers, body)
             if fault == "lost":
                 self._hang_up()
             else:
@@ -229,3 +274,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
+
+
+def main() -> None:
+    """Serve, and answer lines of JSON on stdin by such lines on stdout, until stdin ends."""
+    how = json.loads(sys.argv[1])
+    faults = _Faults(how["share"], how["faults"], how["seed"])
+    parts = {"faults": faults, "upstream": urlsplit(how["upstream"]).netloc}
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), parts))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    sys.stdout.write(json.dumps(f"http://127.0.0.1:{server.server_port}") + "\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(faults.answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
