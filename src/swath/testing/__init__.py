@@ -44,6 +44,15 @@ and never ignored.
 from swath.testing.batch import FakeBatch
 from swath.testing.ecs import FakeEcs
 from swath.testing.logs import FakeLogs
+from swath.testing.sagemaker import FakeSageMaker
 from swath.testing.service import FakeService, Request, ServiceError
 
-__all__ = ["FakeBatch", "FakeEcs", "FakeLogs", "FakeService", "Request", "ServiceError"]
+__all__ = [
+    "FakeBatch",
+    "FakeEcs",
+    "FakeLogs",
+    "FakeSageMaker",
+    "FakeService",
+    "Request",
+    "ServiceError",
+]

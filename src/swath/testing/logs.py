@@ -41,15 +41,11 @@ class LogBook:
         return path
 
     def text(self, group: str, stream: str) -> str:
-        """Return what was printed so far.
-
-        Raises
-        ------
-        KeyError
-            If there is no such stream.
-        """
-        path = self._streams[group, stream].path
-        return path.read_text(errors="replace") if path.exists() else ""
+        """Return what was printed so far, nothing if there is no such stream yet."""
+        found = self._streams.get((group, stream))
+        if found is None or not found.path.exists():
+            return ""
+        return found.path.read_text(errors="replace")
 
     def streams(self, group: str) -> list[tuple[str, int]]:
         """Return name and time of creation, milliseconds since the epoch, of a group's streams."""
@@ -80,9 +76,11 @@ class FakeLogs(FakeService):
     invalid = "InvalidParameterException"
 
     def __init__(self, *books: LogBook) -> None:
-        super().__init__(
-            {"GetLogEvents": self._get_events, "DescribeLogStreams": self._describe_streams}
-        )
+        super().__init__()
+        self.handlers = {
+            "GetLogEvents": self._get_events,
+            "DescribeLogStreams": self._describe_streams,
+        }
         self._books = books
 
     def _get_events(self, request: Json) -> Json:

@@ -110,10 +110,8 @@ Handler = Callable[[Json], Json]
 class FakeService:
     """A service of AWS on a free port of loopback; a context manager.
 
-    Parameters
-    ----------
-    handlers
-        For each operation that is known, the function from parameters to answer.
+    A fake sets `handlers`: for each operation that it knows, the function from parameters to
+    answer.
     """
 
     service: ClassVar[str]
@@ -123,11 +121,11 @@ class FakeService:
     throttling: ClassVar[tuple[str, int]] = ("ThrottlingException", 400)
     """Code and HTTP status by which the service asks a client to come slower."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self) -> None:
         self.model = ServiceModel(self.service)
         self.changed = threading.Condition(threading.RLock())
         self.requests: list[Request] = []
-        self._handlers = handlers
+        self.handlers: Mapping[str, Handler] = {}
         self._faults: list[_Fault] = []
         self._lost_answers: dict[str, int] = {}
         self._server: _Server | None = None
@@ -240,12 +238,12 @@ class FakeService:
         for fault in self._faults:
             if fault.strikes(operation):
                 raise fault.error.with_traceback(None)
-        handler = self._handlers.get(operation)
+        handler = self.handlers.get(operation)
         if handler is None:
             raise ServiceError(
                 "NotImplementedByFake",
                 f"{type(self).__name__} does not know {operation}; it knows "
-                f"{', '.join(sorted(self._handlers))}.",
+                f"{', '.join(sorted(self.handlers))}.",
                 501,
             )
         problems = self.model.request_problems(operation, parameters)

@@ -88,22 +88,21 @@ class FakeBatch(FakeService):
         folder: Path | None = None,
         second_s: float = 1.0,
     ) -> None:
+        super().__init__()
         self._queues = Queues()
         self._definitions = JobDefinitions()
-        super().__init__(
-            {
-                "DescribeJobQueues": self._queues.describe,
-                "DescribeComputeEnvironments": self._queues.describe_environments,
-                "RegisterJobDefinition": self._definitions.register,
-                "DeregisterJobDefinition": self._definitions.deregister,
-                "DescribeJobDefinitions": self._definitions.describe,
-                "SubmitJob": self._submit,
-                "DescribeJobs": self._describe,
-                "ListJobs": self._list,
-                "CancelJob": self._cancel,
-                "TerminateJob": self._terminate,
-            }
-        )
+        self.handlers = {
+            "DescribeJobQueues": self._queues.describe,
+            "DescribeComputeEnvironments": self._queues.describe_environments,
+            "RegisterJobDefinition": self._definitions.register,
+            "DeregisterJobDefinition": self._definitions.deregister,
+            "DescribeJobDefinitions": self._definitions.describe,
+            "SubmitJob": self._submit,
+            "DescribeJobs": self._describe,
+            "ListJobs": self._list,
+            "CancelJob": self._cancel,
+            "TerminateJob": self._terminate,
+        }
         self._machine = Machine(programs=programs, environment=environment, folder=folder)
         self.logs = LogBook(self._machine.folder)
         self._memory_needed: dict[str, int] = {}
@@ -118,8 +117,9 @@ class FakeBatch(FakeService):
     def close(self) -> None:
         """Stop listening, and end every container."""
         super().close()
-        self._machine.close()
         self._scheduler.close()
+        self._machine.close()
+        self._scheduler.join()
         self._machine.remove()
 
     # ------------------------------------------------------------ what is there
@@ -264,8 +264,8 @@ class FakeBatch(FakeService):
     def log(self, job_id: str) -> str:
         """Return what the last attempt of a job printed so far."""
         with self.changed:
-            stream = self._scheduler.jobs[job_id].container_detail["logStreamName"]
-            return self.logs.text(LOG_GROUP, stream)
+            stream = self._scheduler.jobs[job_id].container_detail.get("logStreamName")
+            return "" if stream is None else self.logs.text(LOG_GROUP, stream)
 
     # ------------------------------------------------------------ requests about jobs
 

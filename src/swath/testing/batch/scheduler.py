@@ -72,6 +72,7 @@ class Scheduler:
         self._listeners: dict[str, list[Job]] = {}
         self._news: deque[tuple[str, bool]] = deque()
         self._threads: set[threading.Thread] = set()
+        self._closing = False
 
     # ------------------------------------------------------------ requests
 
@@ -113,6 +114,11 @@ class Scheduler:
         return True
 
     def close(self) -> None:
+        """Start nothing more."""
+        with self._changed:
+            self._closing = True
+
+    def join(self) -> None:
         """Wait until the threads of all attempts have ended; the machine is closed before."""
         for thread in list(self._threads):
             thread.join()
@@ -207,7 +213,7 @@ class Scheduler:
     def _start(self, queue: Queue) -> None:
         """Start what there is a free slot, and free GPUs, for."""
         later: list[Job] = []
-        while queue.runnable and queue.n_running < queue.slots:
+        while queue.runnable and queue.n_running < queue.slots and not self._closing:
             job = queue.runnable.popleft()
             if job.status != "RUNNABLE":
                 continue  # cancelled meanwhile

@@ -92,21 +92,20 @@ class FakeEcs(FakeService):
         folder: Path | None = None,
         second_s: float = 1.0,
     ) -> None:
+        super().__init__()
         self._clusters = Clusters()
         self._definitions = TaskDefinitions()
-        super().__init__(
-            {
-                "CreateCluster": self._clusters.create,
-                "DescribeClusters": self._describe_clusters,
-                "RegisterTaskDefinition": self._definitions.register,
-                "DeregisterTaskDefinition": self._definitions.deregister,
-                "DescribeTaskDefinition": self._definitions.describe,
-                "RunTask": self._run,
-                "DescribeTasks": self._describe,
-                "ListTasks": self._list,
-                "StopTask": self._stop,
-            }
-        )
+        self.handlers = {
+            "CreateCluster": self._clusters.create,
+            "DescribeClusters": self._describe_clusters,
+            "RegisterTaskDefinition": self._definitions.register,
+            "DeregisterTaskDefinition": self._definitions.deregister,
+            "DescribeTaskDefinition": self._definitions.describe,
+            "RunTask": self._run,
+            "DescribeTasks": self._describe,
+            "ListTasks": self._list,
+            "StopTask": self._stop,
+        }
         self._machine = Machine(programs=programs, environment=environment, folder=folder)
         self.logs = LogBook(self._machine.folder)
         self._memory_needed: dict[str, int] = {}
@@ -124,6 +123,7 @@ class FakeEcs(FakeService):
     def close(self) -> None:
         """Stop listening, and end every container."""
         super().close()
+        self._tasks.close()
         self._machine.close()
         self._tasks.join()
         self._machine.remove()

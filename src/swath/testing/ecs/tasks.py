@@ -216,6 +216,7 @@ class Tasks:
         self._pending: deque[Task] = deque()
         self._n_running = 0
         self._threads: set[threading.Thread] = set()
+        self._closing = False
 
     def add(self, task: Task) -> None:
         """Take a task, and start it when there is a free slot."""
@@ -241,13 +242,18 @@ class Tasks:
         self._changed.notify_all()
         return True
 
+    def close(self) -> None:
+        """Start nothing more."""
+        with self._changed:
+            self._closing = True
+
     def join(self) -> None:
         """Wait until the threads of all tasks have ended; the machine is closed before."""
         for thread in list(self._threads):
             thread.join()
 
     def _start(self) -> None:
-        while self._pending and self._n_running < self._slots:
+        while self._pending and self._n_running < self._slots and not self._closing:
             task = self._pending.popleft()
             task.status = "ACTIVATING"
             self._n_running += 1

@@ -1,0 +1,5 @@
+"""SageMaker Pipelines on loopback, running jobs as processes; see `FakeSageMaker`."""
+
+from swath.testing.sagemaker.fake import FakeSageMaker
+
+__all__ = ["FakeSageMaker"]
