@@ -15,6 +15,7 @@
     │   └── ThrottledError          the service asks to come slower
     └── RunError                    something that was running
         ├── UnitError               one unit of a command failed
+        ├── UnansweredError         a service may have done what it was asked, or not
         └── InterruptedRunError     exit code 130
 
 A message says what is wrong with the offending value, where, and how to mend it. The three parts
@@ -103,6 +104,10 @@ class RunError(SwathError):
 
 class UnitError(RunError):
     """One unit of a command failed; its traceback is in the record of the failure."""
+
+
+class UnansweredError(RunError):
+    """A service did not answer; whether it did what it was asked is not known."""
 
 
 class InterruptedRunError(RunError):

@@ -81,7 +81,11 @@ KEYS = {
             "dask.address", str, None, "scheduler, tcp:// or tls://; default: a cluster for the run"
         ),
         Key("dask.cluster", str, "distributed:LocalCluster", "cluster class made for a run"),
-        Key("dask.workers", int, None, "workers of a cluster made for a run; default: cores"),
+        Key("dask.cluster_options", str, None, "keyword arguments of that class, as JSON"),
+        Key(
+            "dask.workers", int, None, "workers to make for a run, or to plan for; default: cores"
+        ),
+        Key("dask.patience_s", int, 300, "s to wait for a worker that can take what is ready"),
         Key(
             "dask.shared_files", str, "yes", "whether workers see the files of this machine", YES_NO
         ),
@@ -108,6 +112,7 @@ KEYS = {
         Key("aws.region", str, None, "region; default: that of the AWS configuration"),
         Key("aws.profile", str, None, "profile of the AWS configuration"),
         Key("aws.tags", str, None, "tags of what is started: name=value,name=value"),
+        Key("aws.poll_s", int, 10, "s between two looks at the jobs of a run, at most"),
         Key("batch.cpu_queue", str, None, "job queue"),
         Key("batch.gpu_queue", str, None, "job queue of what needs a GPU"),
         Key("batch.cpu_definition", str, None, "job definition"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import click
@@ -58,8 +58,19 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
             click.echo(f"failed: {split.kind} {unit}: {error}")
             if verbose:
                 click.echo(trace)
+    for line in _of_backend(status):
+        click.echo(line)
+
+
+def _of_backend(status: RunStatus) -> Iterator[str]:
+    """Yield, in lines, what only the backend knows; what it says of many splits is told once."""
+    alike: dict[tuple[SplitState, str, str], list[str]] = {}
+    for split in status.splits.values():
         if split.error and not split.failures:
-            click.echo(f"{split.state}: {split.kind} ({split.key}): {split.error}")
+            alike.setdefault((split.state, split.kind, split.error), []).append(split.key)
+    for (state, kind, error), keys in alike.items():
+        which = keys[0] if len(keys) == 1 else f"{len(keys)} splits"
+        yield f"{state}: {kind} ({which}): {error}"
 
 
 def _seen(folder: RunFolder) -> Mapping[str, Seen]:

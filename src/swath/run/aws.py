@@ -1,4 +1,4 @@
-"""What the runners on AWS share: clients, the errors of AWS in our words, tags.
+"""What the runners on AWS share: clients, the errors of AWS in our words, tags, what is checked.
 
 Not for object stores, see `swath.store`. boto3 is loaded when the first client is made.
 """
@@ -6,25 +6,46 @@ Not for object stores, see `swath.store`. boto3 is loaded when the first client 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import swath
-from swath.errors import ConfigError, ForbiddenError, RunError, ThrottledError
+from swath.errors import (
+    ConfigError,
+    ForbiddenError,
+    RunError,
+    SwathError,
+    ThrottledError,
+    UnansweredError,
+)
 from swath.optional import require
+from swath.run.runner import Finding, Severity
 from swath.settings import Settings
 
 ATTEMPTS = 12
 """Tries of one request that is throttled or lost; with the pauses between, some two minutes."""
 
+LONGEST_PAUSE_S = 20.0
+"""Longest pause between two of them, in seconds."""
+
 _THROTTLED = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
 _FORBIDDEN = re.compile("AccessDenied|Unauthorized|Forbidden|NotAuthorized")
 _CREDENTIALS = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot")
+_VERSION_IN_TAG = re.compile(r"[^@]*:v?(\d+\.\d+(?:\.\w+)*)(?:-[\w.-]*)?")
 
 
-def client(service: str, settings: Settings) -> Any:
+def client(service: str, settings: Settings, *, attempts: int = ATTEMPTS) -> Any:
     """Return a client of one service of AWS.
+
+    Parameters
+    ----------
+    service
+        As boto3 names it.
+    settings
+        Say region and profile.
+    attempts
+        Tries of one request; 1 for one that must not be carried out twice.
 
     Raises
     ------
@@ -36,7 +57,7 @@ def client(service: str, settings: Settings) -> Any:
     boto3 = require("boto3", extra="aws", purpose="by the runners on AWS")
     config = require("botocore.config", extra="aws", purpose="by the runners on AWS").Config(
         # Standard: exponential pauses with jitter, for throttling and lost connections alike.
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra=f"swath/{swath.__version__}",
     )
     with asked("the AWS configuration"):
@@ -61,12 +82,14 @@ def asked(what: str) -> Iterator[None]:
         Without credentials, region or profile, or with credentials that are not valid.
     ForbiddenError, ThrottledError, RunError
         As AWS answers.
+    UnansweredError
+        If AWS answers nothing, or that something broke on its side.
     """
     exceptions = require("botocore.exceptions", extra="aws", purpose="by the runners on AWS")
     try:
         yield
     except exceptions.ClientError as error:
-        raise _told(what, error.response.get("Error", {}), error.operation_name) from error
+        raise _told(what, error.response, error.operation_name) from error
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise ConfigError(
             f"{what}: there are no AWS credentials.",
@@ -79,11 +102,14 @@ def asked(what: str) -> Iterator[None]:
         ) from error
     except exceptions.ProfileNotFound as error:
         raise ConfigError(f"{what}: {error}.", mend="Correct the setting aws.profile.") from error
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+        raise UnansweredError(f"{what}: {error}", mend="Try again later.") from error
     except exceptions.BotoCoreError as error:
         raise RunError(f"{what}: {error}") from error
 
 
-def _told(what: str, answer: dict[str, str], operation: str) -> Exception:
+def _told(what: str, response: dict[str, Any], operation: str) -> SwathError:
+    answer, status = response.get("Error", {}), response["ResponseMetadata"]["HTTPStatusCode"]
     code, message = answer.get("Code", ""), answer.get("Message", "")
     text = f"{what}: {operation} answers {code}: {message}"
     if _THROTTLED.search(code):
@@ -94,7 +120,99 @@ def _told(what: str, answer: dict[str, str], operation: str) -> Exception:
         return ForbiddenError(
             text, mend=f"Let your user do {operation}; deploy/aws/template.yaml has a policy."
         )
+    if status >= 500 and status != 501:
+        return UnansweredError(text, mend="Try again later.")
     return RunError(text)
+
+
+def pages(client: Any, operation: str, key: str, what: str, **parameters: Any) -> Iterator[Any]:
+    """Yield the items of a list that AWS tells page by page.
+
+    Parameters
+    ----------
+    client
+        Of the service.
+    operation
+        As the method of the client is named.
+    key
+        Of the list in each answer.
+    what
+        See `asked`.
+    """
+    answers = iter(client.get_paginator(operation).paginate(**parameters))
+    while True:
+        with asked(what):
+            answer = next(answers, None)
+        if answer is None:
+            return
+        yield from answer[key]
+
+
+def log_text(settings: Settings, group: str, stream: str) -> str:
+    """Return all that CloudWatch Logs has of a stream; empty if there is none.
+
+    Raises
+    ------
+    ForbiddenError
+        If this user may not read it.
+    """
+    service = client("logs", settings)
+    lines: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        with asked(f"the log stream {stream} of {group}"):
+            try:
+                answer = service.get_log_events(
+                    logGroupName=group, logStreamName=stream, startFromHead=True, **token
+                )
+            except service.exceptions.ResourceNotFoundException:
+                return ""
+        lines += [event["message"] + "\n" for event in answer["events"]]
+        if answer["nextForwardToken"] == token.get("nextToken"):
+            return "".join(lines)  # the end: the token does not move any more
+        token = {"nextToken": answer["nextForwardToken"]}
+
+
+def identity_finding(settings: Settings) -> Finding:
+    """Find out who AWS takes us for, in which region."""
+    try:
+        service = client("sts", settings)
+        with asked("the AWS credentials"):
+            arn = service.get_caller_identity()["Arn"]
+    except SwathError as error:
+        return Finding(Severity.ERROR, error.what, error.mend or "")
+    return Finding(Severity.FINE, f"AWS knows us as {arn}; region {service.meta.region_name}")
+
+
+def version_finding(what: str, image: str, environment: Mapping[str, str]) -> Finding:
+    """Compare the Swath of an image with ours; a worker refuses assignments of another version.
+
+    Parameters
+    ----------
+    what
+        What names the image, as the begin of a sentence.
+    image
+        Its name. A tag that begins with a version is taken for that of Swath.
+    environment
+        Variables that its containers get; ``SWATH_VERSION`` is believed before the tag.
+    """
+    tag = _VERSION_IN_TAG.fullmatch(image)
+    found = environment.get("SWATH_VERSION") or (tag[1] if tag else None)
+    if found is None:
+        return Finding(
+            Severity.WARNING,
+            f"{what} does not tell which Swath is in the image {image}.",
+            f"Tag images with the version of Swath, here {swath.__version__}, or set the variable "
+            "SWATH_VERSION there.",
+        )
+    if found != swath.__version__:
+        return Finding(
+            Severity.ERROR,
+            f"{what} has Swath {found} (image {image}), and this is Swath {swath.__version__}.",
+            "Name an image of this version there, or install that version here. If the tag means "
+            "something else, set the variable SWATH_VERSION there.",
+        )
+    return Finding(Severity.FINE, f"{what}: image {image}, Swath {found}")
 
 
 def tags(settings: Settings) -> dict[str, str]:

@@ -154,7 +154,9 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
             if seen.state is JobState.DONE:
                 del running[index]
                 queue.finish(index)
-            elif (again := _again(context, running[index], index, seen, tries)) is not None:
+            elif (
+                again := _again(context, running[index], index, seen, tries, backend.abilities)
+            ) is not None:
                 running[index] = again
                 backend.start(again)
             else:
@@ -169,6 +171,7 @@ def _again(
     index: int,
     seen: Seen,
     tries: dict[tuple[int, Cause], int],
+    abilities: Abilities,
 ) -> RunSplit | None:
     """Return the split as it is to be started again, or None if that would not help."""
     names = {Cause.MEMORY: "run.memory_retries", Cause.RECLAIMED: "run.reclaim_retries"}
@@ -179,5 +182,5 @@ def _again(
     tries[index, cause] = n_tries + 1
     if cause is not Cause.MEMORY:
         return split
-    memory = 2 * (split.resources.memory_gib or 4.0)
+    memory = 2 * (split.resources.memory_gib or abilities.memory_gib)
     return replace(split, resources=replace(split.resources, memory_gib=memory))

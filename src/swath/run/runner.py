@@ -38,6 +38,8 @@ class Abilities:
         True if its workers share the cores of this machine; else each has those it asks for.
     cpus
         Cores of a split that does not say, if they are its own; 0: all of its machine.
+    memory_gib
+        GiB that a split is taken to have had that did not say, when it ran out of them.
     outlives_client
         True if what it started goes on without the client, and a later client finds it again.
     has_lock
@@ -59,6 +61,7 @@ class Abilities:
     sees_local_files: bool = True
     shares_cores: bool = True
     cpus: int = 0
+    memory_gib: float = 4.0
     outlives_client: bool = False
     has_lock: bool = False
     needs_client: bool = False
@@ -101,7 +104,7 @@ class Seen:
     state
         What has become of it.
     reason
-        In the backend's words, with its id there.
+        In the backend's words, with its id there: why it failed, or why it cannot start.
     cause
         Why it failed; None if it did not.
     """
@@ -125,7 +128,8 @@ class Outcome:
     done, failed, waiting
         Keys of splits: done, failed, and never started because something before them failed.
     reasons
-        Key of a split that failed to what the backend said of it, if it said anything.
+        Key of a split that failed, or never started, to what the backend said of it, if it said
+        anything.
     causes
         Key of a split that failed to its `Cause`, if the backend knows.
     """
@@ -401,11 +405,11 @@ def outcome_of(
 ) -> Outcome:
     """Sort the splits of a run by how they ended."""
     ended = {*done, *failed}
-    said = {key: (seen or {})[key] for key in failed if key in (seen or {})}
+    said = {key: item for key, item in (seen or {}).items() if key not in done}
     return Outcome(
         tuple(split.key for split in splits if split.key in done),
         tuple(split.key for split in splits if split.key in failed),
         tuple(split.key for split in splits if split.key not in ended),
         {key: item.reason for key, item in said.items() if item.reason},
-        {key: item.cause for key, item in said.items() if item.cause is not None},
+        {key: item.cause for key, item in said.items() if key in failed and item.cause},
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from swath.errors import ThrottledError, UnansweredError
 from swath.run.events import EventReader
 from swath.run.folder import CANCELLED
 from swath.run.interrupt import interruptible, stopped
@@ -29,8 +30,11 @@ from swath.run.runner import (
 )
 from swath.run.splits import RunSplit
 
-UNSAID_GIB = 4.0
-"""GiB that a split is taken to have had that asked for none."""
+MENDABLE = frozenset({Cause.MEMORY, Cause.RECLAIMED})
+"""Causes of failures after which a split may succeed in another round."""
+
+PATIENT = 6
+"""A backend that cannot answer is asked again after up to this many times the usual pause."""
 
 
 class SubmittedRunner:
@@ -65,12 +69,12 @@ class SubmittedRunner:
         else:
             seen = self._backend.look(context, now.jobs, ids_of(context.folder, now.jobs))
             if all(item.has_ended for item in seen.values()):
-                self._submit_new(context, now.number + 1, _more_memory(now, seen))
+                self._submit_new(context, now.number + 1, _more_memory(now, seen, self.abilities))
 
     def follow(self, context: RunContext) -> Outcome:
         """Pass on events until every job has ended; give memory to what ran out of it."""
         follower = _Follower(self._backend, context)
-        tries = _Tries(context)
+        tries = _Tries(context, self.abilities)
         with interruptible(lambda: self.cancel(context)):
             while True:
                 self.start_broken_off(context)
@@ -149,13 +153,14 @@ class SubmittedRunner:
             note_id(context.folder, name, job_id)
 
 
-def _more_memory(now: Round, seen: Mapping[str, Seen]) -> dict[str, float]:
+def _more_memory(now: Round, seen: Mapping[str, Seen], abilities: Abilities) -> dict[str, float]:
     """Return the GiB of the next round: twice as much for what ran out of memory."""
     resources = {key: job.resources for job in now.jobs for key in job.splits}
     memory = dict(now.memory)
     for key, item in seen.items():
         if item.cause is Cause.MEMORY:
-            memory[key] = 2 * (memory.get(key) or resources[key].memory_gib or UNSAID_GIB)
+            had = memory.get(key) or resources[key].memory_gib or abilities.memory_gib
+            memory[key] = 2 * had
     return memory
 
 
@@ -166,28 +171,46 @@ class _Follower:
         self._backend = backend
         self._context = context
         self._reader = EventReader(context.folder)
+        self._stopped: int | None = None
 
     def until_ended(self, now: Round) -> dict[str, Seen]:
         """Return what became of every split of the round."""
-        context, backend = self._context, self._backend
+        context, poll_s = self._context, self._backend.abilities.poll_s
         ids = ids_of(context.folder, now.jobs)
-        has_stopped = False
-        pause = backend.abilities.poll_s / 8
+        pause = poll_s / 8  # short runs are told soon
         while True:
-            seen = backend.look(context, now.jobs, ids)
+            seen = self._look(now, ids)
             for event in self._reader.new():
                 context.emit(event)
             if context.folder.has(CANCELLED):
-                backend.cancel(context, now.jobs, ids, only_waiting=False)
+                self._backend.cancel(context, now.jobs, ids, only_waiting=False)
                 raise stopped()
-            if all(item.has_ended for item in seen.values()):
+            if seen is not None and all(item.has_ended for item in seen.values()):
                 return seen
-            failed = any(item.state is JobState.FAILED for item in seen.values())
-            if failed and not context.keep_going and not has_stopped:
-                backend.cancel(context, now.jobs, ids, only_waiting=True)
-                has_stopped = True
             time.sleep(pause)
-            pause = min(2 * pause, backend.abilities.poll_s)  # short runs are told soon
+            pause = min(2 * pause, poll_s if seen is not None else PATIENT * poll_s)
+
+    def _look(self, now: Round, ids: Mapping[str, str]) -> dict[str, Seen] | None:
+        """Ask the backend, and start nothing more once a failure cannot be mended.
+
+        Returns
+        -------
+        dict or None
+            None while the backend cannot answer, which does not end a run.
+        """
+        context, backend = self._context, self._backend
+        try:
+            seen = backend.look(context, now.jobs, ids)
+            is_hopeless = any(
+                item.state is JobState.FAILED and item.cause not in MENDABLE
+                for item in seen.values()
+            )
+            if is_hopeless and not context.keep_going and self._stopped != now.number:
+                backend.cancel(context, now.jobs, ids, only_waiting=True)
+                self._stopped = now.number
+        except (ThrottledError, UnansweredError):
+            return None
+        return seen
 
 
 @dataclass
@@ -195,6 +218,7 @@ class _Tries:
     """How often splits were submitted again by this client, and with how much memory."""
 
     context: RunContext
+    abilities: Abilities
     memory: dict[str, int] = field(default_factory=dict)
     reclaimed: dict[str, int] = field(default_factory=dict)
 
@@ -226,7 +250,7 @@ class _Tries:
             return None
         if not mended and not (keep_going and self._are_ready(seen, done)):
             return None
-        return _more_memory(now, mended)
+        return _more_memory(now, mended, self.abilities)
 
     def _are_ready(self, seen: Mapping[str, Seen], done: set[str]) -> bool:
         splits = self.context.splits
