@@ -44,8 +44,9 @@ and never ignored.
 from swath.testing.batch import FakeBatch
 from swath.testing.ecs import FakeEcs
 from swath.testing.logs import FakeLogs
+from swath.testing.protocol import ServiceError
 from swath.testing.sagemaker import FakeSageMaker
-from swath.testing.service import FakeService, Request, ServiceError
+from swath.testing.service import FakeService, Request
 
 __all__ = [
     "FakeBatch",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from swath.testing.model import Json
 from swath.testing.paging import page
-from swath.testing.service import ACCOUNT, REGION, FakeService, ServiceError
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError
+from swath.testing.service import FakeService
 
 LARGEST_ANSWER = 10_000
 """Events that one answer of GetLogEvents may hold."""

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import TypeVar
 
-from swath.testing.service import ServiceError
+from swath.testing.protocol import ServiceError
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""An AWS service on loopback: HTTP, the protocol, validation, faults; not what it does.
+"""An AWS service on loopback: what is known, validation, faults, records; not what it does.
 
 A fake derives from `FakeService` and names a function for each operation that it knows. Routes,
 shapes and protocol come from botocore's service model, so a client of boto3 needs nothing but the
@@ -9,57 +9,16 @@ when a job changes its state: tests wait for a state without polling.
 from __future__ import annotations
 
 import atexit
-import json
 import random
-import socket
-import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import ClassVar, Self
 
-from swath.testing.model import Json, Route, ServiceModel
-
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
-
-
-class ServiceError(Exception):
-    """An error that a service answers; botocore raises it under its code.
-
-    Parameters
-    ----------
-    code
-        ``"ClientException"``, ``"ThrottlingException"`` and so on.
-    message
-        What boto3 shows.
-    status
-        Of HTTP. botocore tries again by itself after 429, 500, 502, 503, 504 and some codes.
-    """
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
-
-
-def refuse_beyond(known: Collection[str], given: Json, where: str) -> None:
-    """Refuse members that AWS knows and the fake would otherwise silently ignore.
-
-    Raises
-    ------
-    ServiceError
-        If `given` has members that are not `known`.
-    """
-    beyond = sorted(given.keys() - set(known))
-    if beyond:
-        raise ServiceError(
-            "NotImplementedByFake", f"The fake does not know {', '.join(beyond)} of {where}.", 501
-        )
+from swath.testing.model import Json, ServiceModel
+from swath.testing.protocol import Server, ServiceError
 
 
 @dataclass(frozen=True)
@@ -128,7 +87,7 @@ class FakeService:
         self.handlers: Mapping[str, Handler] = {}
         self._faults: list[_Fault] = []
         self._lost_answers: dict[str, int] = {}
-        self._server: _Server | None = None
+        self._server: Server | None = None
 
     # ------------------------------------------------------------ start and end
 
@@ -146,7 +105,7 @@ class FakeService:
 
     def start(self) -> None:
         """Listen on a free port."""
-        self._server = _Server(self)
+        self._server = Server(self.model, self.answer)
         self._server.start()
         atexit.register(self.close)
 
@@ -261,114 +220,3 @@ class FakeService:
             self._lost_answers[operation] -= 1
             return None
         return answer
-
-
-class _Server(ThreadingHTTPServer):
-    """Threads for requests, and an end that leaves none of them behind."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, fake: FakeService) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.fake = fake
-        rest = fake.model.metadata["protocol"].startswith("rest")
-        self.routes: list[Route] = fake.model.routes() if rest else []
-        self._connections: set[socket.socket] = set()
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.05,), name=f"fake {fake.service}", daemon=True
-        )
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
-        for connection in list(self._connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the client closed it first
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        connection, address = super().get_request()
-        self._connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Print the traceback of an error of ours; a client may go when it likes."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-def _parsed(body: bytes) -> Json:
-    try:
-        parameters = json.loads(body or b"{}")
-    except ValueError as error:
-        raise ServiceError("SerializationException", f"no JSON: {error}") from None
-    if not isinstance(parameters, dict):
-        raise ServiceError("SerializationException", "parameters are no JSON object")
-    return parameters
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection: the protocols rest-json and json 1.1."""
-
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet, else Nagle's algorithm holds the body for 40 ms
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            operation, labels = self._operation()
-            answer = self.server.fake.answer(operation, _parsed(body) | labels)
-        except ServiceError as error:
-            self._send(error.status, {"message": str(error)}, error.code)
-            return
-        if answer is None:
-            self.close_connection = True
-        else:
-            self._send(200, answer)
-
-    def _operation(self) -> tuple[str, dict[str, str]]:
-        """Return which operation is called, and the parameters that are in its path."""
-        service = self.server.fake.model
-        path = self.path.partition("?")[0]
-        if self.server.routes:
-            for route in self.server.routes:
-                found = route.path.fullmatch(path)
-                if found and route.method == self.command:
-                    return route.operation, found.groupdict()
-        else:
-            target = self.headers.get("X-Amz-Target", "")
-            prefix, _, operation = target.rpartition(".")
-            if prefix == service.metadata["targetPrefix"] and operation in service.operations:
-                return operation, {}
-        raise ServiceError(
-            "UnknownOperationException", f"{service.name} has no {self.command} {path}", 404
-        )
-
-    def _send(self, status: int, body: Json, code: str | None = None) -> None:
-        if code is not None:  # where the two protocols look for it
-            body = {"__type": code, **body}
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
-        if code is not None:
-            self.send_header("x-amzn-ErrorType", code)
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names of http.server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Keep quiet: requests are kept, and errors go to the client."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from swath.testing.batch.limits import definition_problems
 from swath.testing.model import Json
 from swath.testing.paging import page
-from swath.testing.service import ACCOUNT, REGION, ServiceError, refuse_beyond
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError, refuse_beyond
 
 INVALID = "ClientException"
 _ARN = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/"

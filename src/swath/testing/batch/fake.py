@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from swath.testing.batch.definitions import INVALID, JobDefinitions
 from swath.testing.batch.jobs import EXITED, FINAL, Ending, Job
-from swath.testing.batch.limits import submit_problems
-from swath.testing.batch.listing import list_jobs
 from swath.testing.batch.queues import Queue, Queues
+from swath.testing.batch.requests import JobRequests
 from swath.testing.batch.scheduler import LOG_GROUP, OUT_OF_MEMORY, Scheduler
 from swath.testing.containers import Machine, Programs
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
-from swath.testing.service import FakeService, ServiceError, refuse_beyond
-
-_KNOWN = (
-    "jobName",
-    "jobQueue",
-    "arrayProperties",
-    "dependsOn",
-    "jobDefinition",
-    "parameters",
-    "containerOverrides",
-    "retryStrategy",
-    "propagateTags",
-    "timeout",
-    "tags",
-)
-LARGEST_DESCRIPTION = 100
-_KNOWN_OVERRIDES = ("command", "environment", "resourceRequirements")
+from swath.testing.service import FakeService
 
 
 class FakeBatch(FakeService):
@@ -91,18 +73,6 @@ class FakeBatch(FakeService):
         super().__init__()
         self._queues = Queues()
         self._definitions = JobDefinitions()
-        self.handlers = {
-            "DescribeJobQueues": self._queues.describe,
-            "DescribeComputeEnvironments": self._queues.describe_environments,
-            "RegisterJobDefinition": self._definitions.register,
-            "DeregisterJobDefinition": self._definitions.deregister,
-            "DescribeJobDefinitions": self._definitions.describe,
-            "SubmitJob": self._submit,
-            "DescribeJobs": self._describe,
-            "ListJobs": self._list,
-            "CancelJob": self._cancel,
-            "TerminateJob": self._terminate,
-        }
         self._machine = Machine(programs=programs, environment=environment, folder=folder)
         self.logs = LogBook(self._machine.folder)
         self._memory_needed: dict[str, int] = {}
@@ -113,6 +83,19 @@ class FakeBatch(FakeService):
             second_s=second_s,
             memory_needed=self._needed_by,
         )
+        jobs = JobRequests(self._queues, self._definitions, self._scheduler)
+        self.handlers = {
+            "DescribeJobQueues": self._queues.describe,
+            "DescribeComputeEnvironments": self._queues.describe_environments,
+            "RegisterJobDefinition": self._definitions.register,
+            "DeregisterJobDefinition": self._definitions.deregister,
+            "DescribeJobDefinitions": self._definitions.describe,
+            "SubmitJob": jobs.submit,
+            "DescribeJobs": jobs.describe,
+            "ListJobs": jobs.list,
+            "CancelJob": jobs.cancel,
+            "TerminateJob": jobs.terminate,
+        }
 
     def close(self) -> None:
         """Stop listening, and end every container."""
@@ -266,67 +249,6 @@ class FakeBatch(FakeService):
         with self.changed:
             stream = self._scheduler.jobs[job_id].container_detail.get("logStreamName")
             return "" if stream is None else self.logs.text(LOG_GROUP, stream)
-
-    # ------------------------------------------------------------ requests about jobs
-
-    def _submit(self, request: Json) -> Json:
-        refuse_beyond(_KNOWN, request, "SubmitJob")
-        overrides = request.get("containerOverrides", {})
-        refuse_beyond(_KNOWN_OVERRIDES, overrides, "containerOverrides")
-        problems = submit_problems(request)
-        if problems:
-            raise ServiceError(INVALID, "Error executing request: " + "; ".join(problems))
-        queue = self._queues.find(request["jobQueue"])
-        if queue.state != "ENABLED":
-            raise ServiceError(INVALID, f"JobQueue {queue.name} is not ENABLED")
-        definition = self._definitions.find(request["jobDefinition"])
-        settings = definition.container(overrides, request.get("parameters", {}))
-        if not settings.command:
-            raise ServiceError(
-                "NotImplementedByFake", "The fake has no images: a command must be given.", 501
-            )
-        self._check_dependencies(request)
-        job = Job(str(uuid.uuid4()), request, queue, definition, settings)
-        self._scheduler.submit(job)
-        return {"jobArn": job.arn, "jobName": job.name, "jobId": job.id}
-
-    def _check_dependencies(self, request: Json) -> None:
-        size = request.get("arrayProperties", {}).get("size")
-        for item in request.get("dependsOn", ()):
-            if "jobId" not in item:
-                continue
-            other = self._scheduler.jobs.get(item["jobId"])
-            if other is None:
-                raise ServiceError(INVALID, f"Job {item['jobId']} does not exist")
-            if item.get("type") == "N_TO_N" and other.size != size:
-                raise ServiceError(
-                    INVALID, f"N_TO_N needs arrays of one size, not {size} and {other.size}"
-                )
-
-    def _describe(self, request: Json) -> Json:
-        if len(request["jobs"]) > LARGEST_DESCRIPTION:
-            raise ServiceError(
-                INVALID, f"at most {LARGEST_DESCRIPTION} jobs, not {len(request['jobs'])}"
-            )
-        found = [self._scheduler.jobs.get(job_id) for job_id in request["jobs"]]
-        return {"jobs": [job.detail() for job in found if job is not None]}
-
-    def _list(self, request: Json) -> Json:
-        return list_jobs(self._scheduler.jobs, self._queues, request)
-
-    def _cancel(self, request: Json) -> Json:
-        self._scheduler.cancel(self._existing(request["jobId"]), request["reason"])
-        return {}
-
-    def _terminate(self, request: Json) -> Json:
-        self._scheduler.terminate(self._existing(request["jobId"]), request["reason"])
-        return {}
-
-    def _existing(self, job_id: str) -> Job:
-        job = self._scheduler.jobs.get(job_id)
-        if job is None:
-            raise ServiceError(INVALID, f"Job {job_id} does not exist")
-        return job
 
     def _needed_by(self, job: Job) -> int:
         name = job.name if job.index is None else f"{job.name}:{job.index}"

@@ -10,7 +10,7 @@ from swath.testing.batch.definitions import ContainerSettings, JobDefinition
 from swath.testing.batch.queues import Queue
 from swath.testing.containers import Container
 from swath.testing.model import Json
-from swath.testing.service import ACCOUNT, REGION
+from swath.testing.protocol import ACCOUNT, REGION
 
 STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 FINAL = frozenset({"SUCCEEDED", "FAILED"})

@@ -9,7 +9,7 @@ from swath.testing.batch.jobs import Job
 from swath.testing.batch.queues import Queues
 from swath.testing.model import Json
 from swath.testing.paging import page
-from swath.testing.service import ServiceError, refuse_beyond
+from swath.testing.protocol import ServiceError, refuse_beyond
 
 _KNOWN = ("jobQueue", "arrayJobId", "jobStatus", "maxResults", "nextToken", "filters")
 LARGEST_PAGE = 1000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from swath.testing.batch.definitions import ContainerSettings
 from swath.testing.model import Json
 from swath.testing.paging import page
-from swath.testing.service import ACCOUNT, REGION, ServiceError
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError
 
 if TYPE_CHECKING:
     from swath.testing.batch.jobs import Job

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from swath.testing.model import Json
-from swath.testing.service import ACCOUNT, REGION, ServiceError, refuse_beyond
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError, refuse_beyond
 
 _ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/"
 _KNOWN = ("clusterName", "tags", "settings", "capacityProviders", "defaultCapacityProviderStrategy")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from swath.testing.ecs.sizes import is_fargate_size
 from swath.testing.model import Json
-from swath.testing.service import ACCOUNT, REGION, ServiceError, refuse_beyond
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError, refuse_beyond
 
 _ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/"
 _KNOWN = (

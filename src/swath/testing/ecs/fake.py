@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from swath.testing.containers import Machine, Programs
 from swath.testing.ecs.clusters import Cluster, Clusters
 from swath.testing.ecs.definitions import TaskDefinitions
-from swath.testing.ecs.requests import run_problems
-from swath.testing.ecs.tasks import EXITED, INTERRUPTED, KILLED_FOR_MEMORY, Stop, Task, Tasks
+from swath.testing.ecs.requests import INVALID, TaskRequests
+from swath.testing.ecs.tasks import (
+    EXITED,
+    INTERRUPTED,
+    KILLED_FOR_MEMORY,
+    Stop,
+    Task,
+    Tasks,
+    task_id,
+)
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
-from swath.testing.paging import page
-from swath.testing.service import FakeService, ServiceError, refuse_beyond
+from swath.testing.service import FakeService
 
 NO_CAPACITY = (
     "Capacity is unavailable at this time. Please try again later or in a different availability "
     "zone"
 )
 STOPPED = frozenset({"STOPPED"})
-LARGEST_PAGE = 100
-_KNOWN = (
-    "capacityProviderStrategy",
-    "cluster",
-    "count",
-    "enableECSManagedTags",
-    "group",
-    "launchType",
-    "networkConfiguration",
-    "overrides",
-    "platformVersion",
-    "propagateTags",
-    "startedBy",
-    "tags",
-    "taskDefinition",
-    "clientToken",
-)
-_KNOWN_OVERRIDES = ("containerOverrides", "cpu", "memory", "executionRoleArn", "taskRoleArn")
-_KNOWN_CONTAINER_OVERRIDES = ("name", "command", "environment", "cpu", "memory")
 
 
 class FakeEcs(FakeService):
@@ -81,7 +69,7 @@ class FakeEcs(FakeService):
     """
 
     service = "ecs"
-    invalid = "InvalidParameterException"
+    invalid = INVALID
 
     def __init__(
         self,
@@ -95,17 +83,6 @@ class FakeEcs(FakeService):
         super().__init__()
         self._clusters = Clusters()
         self._definitions = TaskDefinitions()
-        self.handlers = {
-            "CreateCluster": self._clusters.create,
-            "DescribeClusters": self._describe_clusters,
-            "RegisterTaskDefinition": self._definitions.register,
-            "DeregisterTaskDefinition": self._definitions.deregister,
-            "DescribeTaskDefinition": self._definitions.describe,
-            "RunTask": self._run,
-            "DescribeTasks": self._describe,
-            "ListTasks": self._list,
-            "StopTask": self._stop,
-        }
         self._machine = Machine(programs=programs, environment=environment, folder=folder)
         self.logs = LogBook(self._machine.folder)
         self._memory_needed: dict[str, int] = {}
@@ -117,8 +94,18 @@ class FakeEcs(FakeService):
             second_s=second_s,
             memory_needed=self._needed_by,
         )
-        self._unplaceable: list[str] = []
-        self._tokens: dict[tuple[str, str], tuple[Json, Json]] = {}
+        self._requests = TaskRequests(self._clusters, self._definitions, self._tasks)
+        self.handlers = {
+            "CreateCluster": self._clusters.create,
+            "DescribeClusters": self._requests.describe_clusters,
+            "RegisterTaskDefinition": self._definitions.register,
+            "DeregisterTaskDefinition": self._definitions.deregister,
+            "DescribeTaskDefinition": self._definitions.describe,
+            "RunTask": self._requests.run,
+            "DescribeTasks": self._requests.describe,
+            "ListTasks": self._requests.list,
+            "StopTask": self._requests.stop,
+        }
 
     def close(self) -> None:
         """Stop listening, and end every container."""
@@ -193,7 +180,7 @@ class FakeEcs(FakeService):
     def fail_placement(self, n: int = 1, *, reason: str = NO_CAPACITY) -> None:
         """Let the next `n` tasks not be placed, but be told among ``failures`` of RunTask."""
         with self.changed:
-            self._unplaceable += [reason] * n
+            self._requests.unplaceable += [reason] * n
 
     def interrupt(self, task: str) -> None:
         """Take the Fargate Spot capacity of a task away: SIGTERM, and SIGKILL later."""
@@ -223,12 +210,12 @@ class FakeEcs(FakeService):
     def forget(self, task: str) -> None:
         """Forget a stopped task, as ECS does after an hour."""
         with self.changed:
-            del self._tasks.all[_id(task)]
+            del self._tasks.all[task_id(task)]
 
     def _end(self, task: str, stop: Stop, *, patience_s: float) -> None:
         self.wait_for(task, STOPPED | {"RUNNING"})
         with self.changed:
-            if not self._tasks.stop(self._tasks.all[_id(task)], stop, patience_s=patience_s):
+            if not self._tasks.stop(self._tasks.all[task_id(task)], stop, patience_s=patience_s):
                 raise RuntimeError(f"task {task} does not run: {self.task(task)['lastStatus']}")
 
     # ------------------------------------------------------------ what is seen
@@ -248,7 +235,7 @@ class FakeEcs(FakeService):
         TimeoutError
             If it does not get there.
         """
-        found = self._tasks.all[_id(task)]
+        found = self._tasks.all[task_id(task)]
         with self.changed:
             if not self.changed.wait_for(lambda: found.status in states, timeout_s):
                 raise TimeoutError(f"task after {timeout_s} s: {found.detail(tags=True)}")
@@ -257,123 +244,12 @@ class FakeEcs(FakeService):
     def task(self, task: str) -> Json:
         """Return what DescribeTasks tells about a task, without a request."""
         with self.changed:
-            return self._tasks.all[_id(task)].detail(tags=True)
+            return self._tasks.all[task_id(task)].detail(tags=True)
 
     def log(self, task: str) -> str:
         """Return what a task printed so far."""
         with self.changed:
-            return self.logs.text(*self._tasks.all[_id(task)].log_stream)
-
-    # ------------------------------------------------------------ requests
-
-    def _describe_clusters(self, request: Json) -> Json:
-        found, missing = [], []
-        for name in request.get("clusters", ["default"]):
-            cluster = self._clusters.get(name)
-            if cluster is None:
-                missing.append({"arn": name, "reason": "MISSING"})
-                continue
-            states = [task.status for task in self._of(cluster)]
-            pending = states.count("PENDING") + states.count("ACTIVATING")
-            detail = cluster.detail(n_running=states.count("RUNNING"), n_pending=pending)
-            if "TAGS" in request.get("include", ()):
-                detail["tags"] = list(cluster.tags)
-            found.append(detail)
-        return {"clusters": found, "failures": missing}
-
-    def _run(self, request: Json) -> Json:
-        refuse_beyond(_KNOWN, request, "RunTask")
-        overrides = request.get("overrides", {})
-        refuse_beyond(_KNOWN_OVERRIDES, overrides, "overrides")
-        for item in overrides.get("containerOverrides", ()):
-            refuse_beyond(_KNOWN_CONTAINER_OVERRIDES, item, "containerOverrides")
-        cluster = self._clusters.find(request)
-        key = (cluster.name, request.get("clientToken", ""))
-        if key in self._tokens:
-            return _repeated(request, *self._tokens[key])
-        definition = self._definitions.active(request["taskDefinition"])
-        launch_type, provider = cluster.launch(request)
-        for problem in run_problems(request, definition, launch_type):
-            raise ServiceError(self.invalid, problem)
-        tasks: list[Json] = []
-        failures: list[Json] = []
-        for _ in range(request.get("count", 1)):
-            task = Task(request, cluster, definition, launch_type, provider)
-            if not task.command:
-                raise ServiceError(
-                    "NotImplementedByFake", "The fake has no images: a command must be given.", 501
-                )
-            reason = self._place(task)
-            if reason is None:
-                tasks.append(task.detail(tags=True))
-                self._tasks.add(task)
-            else:
-                failures.append({"arn": cluster.arn, "reason": reason})
-        answer: Json = {"tasks": tasks, "failures": failures}
-        if "clientToken" in request:
-            self._tokens[key] = (request, answer)
-        return answer
-
-    def _place(self, task: Task) -> str | None:
-        """Give a task its GPUs; return why it cannot be placed, None if it can."""
-        if self._unplaceable:
-            return self._unplaceable.pop(0)
-        wanted = sum(
-            int(item["value"])
-            for item in task.definition.container.get("resourceRequirements", ())
-            if item["type"] == "GPU"
-        )
-        free = task.cluster.free_gpus
-        if wanted > len(free):
-            return "RESOURCE:GPU"
-        task.devices, task.cluster.free_gpus = free[:wanted], free[wanted:]
-        return None
-
-    def _describe(self, request: Json) -> Json:
-        cluster = self._clusters.find(request)
-        if len(request["tasks"]) > LARGEST_PAGE:
-            raise ServiceError(self.invalid, f"Tasks cannot have more than {LARGEST_PAGE} members.")
-        tags = "TAGS" in request.get("include", ())
-        found, missing = [], []
-        for reference in request["tasks"]:
-            task = self._tasks.all.get(_id(reference))
-            if task is None or task.cluster is not cluster:
-                missing.append({"arn": reference, "reason": "MISSING"})
-            else:
-                found.append(task.detail(tags=tags))
-        return {"tasks": found, "failures": missing}
-
-    def _list(self, request: Json) -> Json:
-        known = ("cluster", "family", "nextToken", "maxResults", "startedBy", "desiredStatus")
-        refuse_beyond((*known, "launchType"), request, "ListTasks")
-        if "startedBy" in request and ("family" in request or "launchType" in request):
-            raise ServiceError(self.invalid, "startedBy must be the only filter")
-        size = request.get("maxResults", LARGEST_PAGE)
-        if not 1 <= size <= LARGEST_PAGE:
-            raise ServiceError(self.invalid, f"maxResults must be 1 to {LARGEST_PAGE}, not {size}")
-        found = [
-            task.arn
-            for task in self._of(self._clusters.find(request))
-            if task.desired == request.get("desiredStatus", "RUNNING")
-            and request.get("startedBy") in {None, task.request.get("startedBy")}
-            and request.get("family") in {None, task.definition.family}
-            and request.get("launchType") in {None, task.launch_type}
-        ]
-        shown, token = page(found, request.get("nextToken"), size, invalid=self.invalid)
-        answer: Json = {"taskArns": shown}
-        return answer if token is None else answer | {"nextToken": token}
-
-    def _stop(self, request: Json) -> Json:
-        self._clusters.find(request)
-        task = self._tasks.all.get(_id(request["task"]))
-        if task is None:
-            raise ServiceError(self.invalid, "The referenced task was not found.")
-        reason = request.get("reason", "Task stopped by user")
-        self._tasks.stop(task, Stop("UserInitiated", reason))
-        return {"task": task.detail(tags=True)}
-
-    def _of(self, cluster: Cluster) -> Iterable[Task]:
-        return (task for task in self._tasks.all.values() if task.cluster is cluster)
+            return self.logs.text(*self._tasks.all[task_id(task)].log_stream)
 
     def _needed_by(self, task: Task) -> int:
         command = " ".join(task.command)
@@ -381,17 +257,3 @@ class FakeEcs(FakeService):
             (mib for pattern, mib in self._memory_needed.items() if fnmatchcase(command, pattern)),
             default=0,
         )
-
-
-def _id(task: str) -> str:
-    """Return the id in the ARN of a task, or the id itself."""
-    return task.rpartition("/")[2]
-
-
-def _repeated(request: Json, first: Json, answer: Json) -> Json:
-    """Return the first answer to a request that bears the token of an earlier one."""
-    if request != first:
-        raise ServiceError(
-            "ConflictException", "The clientToken is in use with a different RunTask request."
-        )
-    return answer

@@ -15,7 +15,7 @@ from swath.testing.ecs.clusters import Cluster
 from swath.testing.ecs.definitions import TaskDefinition
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
-from swath.testing.service import ACCOUNT, REGION
+from swath.testing.protocol import ACCOUNT, REGION
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
@@ -299,3 +299,8 @@ class Tasks:
 
 def _without_none(told: Json) -> Json:
     return {key: value for key, value in told.items() if value is not None}
+
+
+def task_id(task: str) -> str:
+    """Return the id in the ARN of a task, or the id itself."""
+    return task.rpartition("/")[2]

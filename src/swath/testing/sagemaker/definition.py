@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from swath.testing.model import Json, ServiceModel
+from swath.testing.protocol import ServiceError, refuse_beyond
 from swath.testing.sagemaker.limits import job_problems
 from swath.testing.sagemaker.values import INVALID, defaults_of, resolve
-from swath.testing.service import ServiceError, refuse_beyond
 
 VERSION = "2020-12-01"
 FAULTS = frozenset(

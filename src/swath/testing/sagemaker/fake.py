@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,22 +10,13 @@ from pathlib import Path
 from swath.testing.containers import Machine, Programs
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
-from swath.testing.paging import page
-from swath.testing.sagemaker.definition import FAULTS, check_arguments
-from swath.testing.sagemaker.executions import FINAL, Execution, Executions, Step
+from swath.testing.sagemaker.definition import FAULTS
+from swath.testing.sagemaker.executions import FINAL, Executions, Step
 from swath.testing.sagemaker.jobs import Job, JobRunner
 from swath.testing.sagemaker.pipelines import Pipelines
-from swath.testing.sagemaker.values import INVALID, parameter_values
-from swath.testing.service import FakeService, ServiceError, refuse_beyond
-
-_KNOWN_START = (
-    "PipelineName",
-    "PipelineExecutionDisplayName",
-    "PipelineParameters",
-    "PipelineExecutionDescription",
-    "ClientRequestToken",
-    "ParallelismConfiguration",
-)
+from swath.testing.sagemaker.requests import ExecutionRequests
+from swath.testing.sagemaker.values import INVALID
+from swath.testing.service import FakeService
 
 
 class FakeSageMaker(FakeService):
@@ -67,24 +57,6 @@ class FakeSageMaker(FakeService):
     ) -> None:
         super().__init__()
         self._pipelines = Pipelines(self.model, largest_pipeline)
-        self.handlers = {
-            "CreatePipeline": self._pipelines.create,
-            "UpdatePipeline": self._pipelines.update,
-            "DeletePipeline": self._pipelines.delete,
-            "DescribePipeline": self._pipelines.describe,
-            "ListPipelines": self._pipelines.list,
-            "StartPipelineExecution": self._start,
-            "DescribePipelineExecution": self._describe,
-            "DescribePipelineDefinitionForExecution": self._describe_definition,
-            "ListPipelineExecutions": self._list,
-            "ListPipelineExecutionSteps": self._list_steps,
-            "StopPipelineExecution": self._stop,
-            "RetryPipelineExecution": self._retry,
-            "DescribeProcessingJob": lambda request: self._describe_job("Processing", request),
-            "DescribeTrainingJob": lambda request: self._describe_job("Training", request),
-            "StopProcessingJob": lambda request: self._stop_job("Processing", request),
-            "StopTrainingJob": lambda request: self._stop_job("Training", request),
-        }
         self._machine = Machine(programs=programs, environment=environment, folder=folder)
         self.logs = LogBook(self._machine.folder)
         self._runner = JobRunner(
@@ -103,7 +75,25 @@ class FakeSageMaker(FakeService):
         )
         self._planned: list[tuple[str, str]] = []
         self._needed: dict[str, frozenset[str]] = {}
-        self._tokens: dict[str, str] = {}
+        requests = ExecutionRequests(self.model, self._pipelines, self._executions, self._runner)
+        self.handlers = {
+            "CreatePipeline": self._pipelines.create,
+            "UpdatePipeline": self._pipelines.update,
+            "DeletePipeline": self._pipelines.delete,
+            "DescribePipeline": self._pipelines.describe,
+            "ListPipelines": self._pipelines.list,
+            "StartPipelineExecution": requests.start,
+            "DescribePipelineExecution": requests.describe,
+            "DescribePipelineDefinitionForExecution": requests.describe_definition,
+            "ListPipelineExecutions": requests.list,
+            "ListPipelineExecutionSteps": requests.list_steps,
+            "StopPipelineExecution": requests.stop,
+            "RetryPipelineExecution": requests.retry,
+            "DescribeProcessingJob": lambda request: requests.describe_job("Processing", request),
+            "DescribeTrainingJob": lambda request: requests.describe_job("Training", request),
+            "StopProcessingJob": lambda request: requests.stop_job("Processing", request),
+            "StopTrainingJob": lambda request: requests.stop_job("Training", request),
+        }
 
     def close(self) -> None:
         """Stop listening, and end every container."""
@@ -230,114 +220,6 @@ class FakeSageMaker(FakeService):
                 return ""
             return self.logs.text(job.log_group, job.streams[instance])
 
-    # ------------------------------------------------------------ requests about executions
-
-    def _start(self, request: Json) -> Json:
-        refuse_beyond(_KNOWN_START, request, "StartPipelineExecution")
-        token = request["ClientRequestToken"]
-        if token in self._tokens:
-            return {"PipelineExecutionArn": self._tokens[token]}
-        pipeline = self._pipelines.find(request["PipelineName"])
-        definition = pipeline.definition
-        values = parameter_values(definition.parameters, request.get("PipelineParameters", []))
-        parallel = request.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
-        execution = Execution(pipeline.arn, request, definition, parallel or pipeline.parallelism)
-        for name, step in definition.steps.items():
-            arguments = definition.arguments(name, values, execution.variables)
-            check_arguments(step, arguments, self.model)
-            execution.steps[name] = Step(step, arguments)
-            if not Job(step.type, name, arguments).command:
-                raise ServiceError(
-                    "NotImplementedByFake",
-                    f"The fake has no images: step {name} needs ContainerEntrypoint.",
-                    501,
-                )
-        pipeline.last_run = time.time()
-        self._tokens[token] = execution.arn
-        self._executions.start(execution)
-        return {"PipelineExecutionArn": execution.arn}
-
-    def _describe(self, request: Json) -> Json:
-        return self._existing(request).detail()
-
-    def _describe_definition(self, request: Json) -> Json:
-        execution = self._existing(request)
-        return {
-            "PipelineDefinition": execution.definition.text,
-            "CreationTime": execution.created,
-        }
-
-    def _list(self, request: Json) -> Json:
-        known = ("PipelineName", "SortBy", "SortOrder", "NextToken", "MaxResults")
-        refuse_beyond(known, request, "ListPipelineExecutions")
-        pipeline = self._pipelines.find(request["PipelineName"])
-        found = [
-            execution.summary()
-            for execution in self._executions.all.values()
-            if execution.pipeline_arn == pipeline.arn
-        ]
-        if request.get("SortOrder") != "Ascending":
-            found.reverse()
-        return _paged("PipelineExecutionSummaries", found, request)
-
-    def _list_steps(self, request: Json) -> Json:
-        """List the steps that have started; those that wait are not told of."""
-        started = [
-            (step.started, step.detail())
-            for step in self._existing(request).steps.values()
-            if step.started is not None
-        ]
-        started.sort(key=lambda item: item[0], reverse=request.get("SortOrder") == "Descending")
-        return _paged("PipelineExecutionSteps", [detail for _, detail in started], request)
-
-    def _stop(self, request: Json) -> Json:
-        execution = self._existing(request)
-        if execution.status not in {"Executing", "Stopping"}:
-            raise ServiceError(
-                INVALID, f"Only executions with Executing status can be stopped: {execution.status}"
-            )
-        self._executions.stop(execution)
-        return {"PipelineExecutionArn": execution.arn}
-
-    def _retry(self, request: Json) -> Json:
-        execution = self._existing(request)
-        token = request["ClientRequestToken"]
-        if self._tokens.get(token) == execution.arn:
-            return {"PipelineExecutionArn": execution.arn}
-        if execution.status not in {"Failed", "Stopped"}:
-            raise ServiceError(
-                INVALID,
-                f"Only executions that Failed or Stopped can be retried: {execution.status}",
-            )
-        parallel = request.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
-        execution.parallelism = parallel or execution.parallelism
-        self._tokens[token] = execution.arn
-        self._executions.retry(execution)
-        return {"PipelineExecutionArn": execution.arn}
-
-    def _existing(self, request: Json) -> Execution:
-        arn = request.get("PipelineExecutionArn")
-        execution = self._executions.all.get(arn or "")
-        if execution is None:
-            raise ServiceError("ResourceNotFound", f"Pipeline execution {arn} does not exist.")
-        return execution
-
-    # ------------------------------------------------------------ requests about jobs
-
-    def _describe_job(self, kind: str, request: Json) -> Json:
-        return self._job(kind, request).detail()
-
-    def _stop_job(self, kind: str, request: Json) -> Json:
-        self._runner.stop(self._job(kind, request))
-        return {}
-
-    def _job(self, kind: str, request: Json) -> Job:
-        name = request[f"{kind}JobName"]
-        job = self._executions.jobs.get(name)
-        if job is None or job.kind != kind:
-            raise ServiceError("ResourceNotFound", f"Requested resource not found: {name}")
-        return job
-
     def _next_fault(self, step: Step) -> str | None:
         for item in self._planned:
             pattern, fault = item
@@ -355,11 +237,3 @@ class FakeSageMaker(FakeService):
 
 def _runs(job: Job | None) -> bool:
     return job is not None and len(job.containers) == job.resources["InstanceCount"]
-
-
-def _paged(key: str, found: list[Json], request: Json) -> Json:
-    shown, token = page(
-        found, request.get("NextToken"), request.get("MaxResults", 100), invalid=INVALID
-    )
-    answer: Json = {key: shown}
-    return answer if token is None else answer | {"NextToken": token}

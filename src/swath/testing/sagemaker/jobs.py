@@ -26,7 +26,7 @@ from typing import ClassVar
 from swath.testing.containers import STOP_PATIENCE_S, Container, Machine
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
-from swath.testing.service import ACCOUNT, REGION
+from swath.testing.protocol import ACCOUNT, REGION
 
 OPT_ML = "SWATH_OPT_ML"
 """Variable with the folder that stands for ``/opt/ml``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swath.testing.model import Json, ServiceModel
-from swath.testing.service import refuse_beyond
+from swath.testing.protocol import refuse_beyond
 
 _KNOWN = {
     "Processing": (

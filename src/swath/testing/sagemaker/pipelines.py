@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from swath.testing.model import Json, ServiceModel
 from swath.testing.paging import page
+from swath.testing.protocol import ACCOUNT, REGION, ServiceError, refuse_beyond
 from swath.testing.sagemaker.definition import PipelineDefinition, parse_definition
 from swath.testing.sagemaker.values import INVALID
-from swath.testing.service import ACCOUNT, REGION, ServiceError, refuse_beyond
 
 _ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/"
 _KNOWN = (

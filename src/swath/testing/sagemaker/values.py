@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swath.testing.model import Json
-from swath.testing.service import ServiceError
+from swath.testing.protocol import ServiceError
 
 INVALID = "ValidationException"
 _KINDS: Mapping[str, tuple[type, ...]] = {
