@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from swath.settings import KEYS
+
 
 def states(answer: Any) -> dict[str, str]:
     """Return the state of every unit that `swath why --json` told."""
@@ -174,10 +176,10 @@ def test_config_shows_every_setting_with_its_origin(
     monkeypatch.setenv("SWATH_LOCAL_MAKE", "gmake")
     more = ("--profile", "big", "--set", "run.threads=2")
     rows = json.loads(swath_cli("config", "--json", *more).out)
-    assert {row["setting"]: (row["value"], row["set by"]) for row in rows} == {
+    defaults = {key.name: (str(key.default or ""), "default") for key in KEYS.values()}
+    assert {row["setting"]: (row["value"], row["set by"]) for row in rows} == defaults | {
         "run.splits": ("8", f"{tmp_path / 'swath.toml'} [profiles.big]"),
         "run.threads": ("2", "command line"),
-        "run.device": ("auto", "default"),
         "local.jobs": ("3", str(tmp_path / "home" / "swath" / "settings.toml")),
         "local.make": ("gmake", "SWATH_LOCAL_MAKE"),
     }

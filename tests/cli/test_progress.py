@@ -17,6 +17,7 @@ from swath.cli.progress import Progress
 from swath.plan.command import Command, Pipeline, Unit
 from swath.plan.plan import make_plan
 from swath.run.events import Event
+from swath.run.status import SplitStatus
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -71,7 +72,8 @@ def test_plain_lines_tell_progress_within_a_unit_only_now_and_then() -> None:
     plan = make_plan([Pipeline("p", "/nowhere", (command,))])
     stream = io.StringIO()
     (split,) = plan.splits
-    with Progress(plan, stream) as progress:
+    status = SplitStatus(split.key, "train", n_units=1)
+    with Progress([status], stream) as progress:
         progress.emit(Event(0.0, split.key, "started", {"n_units": 1}))
         for step in range(100):
             numbers = {"loss": 0.25}

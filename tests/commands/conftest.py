@@ -100,6 +100,7 @@ class Chain:
                     inputs={name: self._paths(value) for name, value in unit.inputs.items()},
                     outputs=outputs,
                     state=StateFolder(folder / "state", folder / "private", start_over=False),
+                    fetch=list,  # every input is a local path
                     progress=_check_progress,
                     values=values,
                 )

@@ -84,6 +84,7 @@ def run_elsewhere(code: str, folder: Path, root: Path) -> dict:
     """Run a client in `folder`; return its declared function and what its command wrote."""
     client = f"""
 import json, sys
+from pathlib import Path
 {code}
 from swath import Pipeline, run_experiments
 made = shout.once({str(root)!r}, {{"text": {str(folder / "in.txt")!r}}})
@@ -91,7 +92,7 @@ result = run_experiments(
     [Pipeline("p", {str(root)!r}, (made,), results={{"t": made.ref("all", "text")}})],
     "local",
 )
-texts = [path.read_text() for path in result.results["p"].values()]
+texts = [Path(path).read_text() for path in result.results["p"].values()]
 print(json.dumps({{"function": made.function, "texts": texts, "done": result.succeeded}}))
 """
     told = subprocess.run(

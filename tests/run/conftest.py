@@ -196,7 +196,7 @@ class Lab:
 
     def text(self, result: RunResult, name: str) -> str:
         (results,) = result.results.values()
-        return results[name].read_text()
+        return Path(results[name]).read_text()
 
     def leftovers(self) -> list[str]:
         """Unfinished files and folders that lie about in the root."""

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from swath.errors import ConfigError, MissingExtraError
+from swath.errors import ConfigError
 from swath.plan.command import Command, Pipeline, Unit
 from swath.plan.plan import make_plan
 from swath.run.prepare import threads_of_splits
 from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
 from swath.run.runner import Abilities, make_runner, runner_names
 from swath.settings import load_settings
+from swath.store import open_store
 
 
 def test_root_that_cannot_be_written_to_is_refused(tmp_path):
@@ -33,9 +34,22 @@ def test_root_without_permission_is_refused(tmp_path):
         refuse_unwritable([Pipeline("one", str(tmp_path / "root"), ())])
 
 
-def test_remote_root_without_its_extra_is_refused():
-    with pytest.raises(MissingExtraError, match=r"s3://bucket/root.*S3"):
+def test_root_on_a_store_without_credentials_is_refused_with_what_to_do(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ConfigError, match="'s3://bucket/root' cannot be written to") as caught:
         refuse_unwritable([Pipeline("one", "s3://bucket/root", ())])
+    assert "Log in" in str(caught.value)
+
+
+def test_root_on_a_store_is_tried_and_left_as_it_was(s3_bucket):
+    refuse_unwritable([Pipeline("one", f"s3://{s3_bucket}/root", ())])
+    assert list(open_store(f"s3://{s3_bucket}").list(f"s3://{s3_bucket}/root")) == []
+    with pytest.raises(ConfigError, match="'s3://no-such-bucket/root' cannot be written to"):
+        refuse_unwritable([Pipeline("one", "s3://no-such-bucket/root", ())])
 
 
 def test_disk_too_small_for_the_estimate_is_refused(lab):
@@ -49,13 +63,13 @@ def test_disk_too_small_for_the_estimate_is_refused(lab):
 def test_local_files_are_refused_to_remote_runners_all_at_once(lab):
     made = lab.plan(lab.pipeline(lab.copies("ab")))
     with pytest.raises(ConfigError, match="'cloud' works on other machines") as caught:
-        refuse_local(made, Abilities(is_remote=True), "cloud")
+        refuse_local(made, Abilities(sees_local_files=False), "cloud")
     text = str(caught.value)
     assert f"root_uri: {lab.root}" in text
     assert f"copy a, input text: {lab.folder}/a.txt" in text
     assert f"copy b, input text: {lab.folder}/b.txt" in text
     assert "kinds.py:copy, a local file" in text
-    refuse_local(made, Abilities(is_remote=False), "here")
+    refuse_local(made, Abilities(), "here")
 
 
 def test_runner_that_is_misspelt_is_an_error():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swath.errors import InterruptedRunError, UnitError
+from swath.errors import ConfigError, InterruptedRunError, UnitError
 from swath.plan.command import Unit
 from swath.plan.record import read_all
 from swath.run.assignment import Assignment, assign
@@ -42,7 +42,7 @@ def test_nothing_is_executed_where_everything_is_up_to_date(lab):
     lab.run(pipeline)
     again = lab.run(pipeline)
     assert again.folder is None
-    assert again.results["one"]["copy.txt"].read_text() == "b"
+    assert Path(again.results["one"]["copy.txt"]).read_text() == "b"
     assert lab.ran == {"a": 1, "b": 1}
 
 
@@ -72,10 +72,10 @@ def test_retry_of_a_split_does_only_what_is_left(lab):
     assert not result.succeeded
     (lab.folder / "mended").touch()
     (split,) = result.plan.splits
-    path = result.folder.assignment_path(split.key)
-    assignment = Assignment.from_json(path.read_bytes(), str(path))
+    uri = result.folder.assignment_uri(split.key)
+    assignment = Assignment.from_json(Path(uri).read_bytes(), uri)
     lab.events.clear()
-    writer = EventWriter(result.folder.events / "again.jsonl", split.key, lab.events.append)
+    writer = EventWriter(result.folder, split.key, lab.events.append)
     assert run_assignment(assignment, writer)
     writer.close()
     assert lab.ran == {"a": 1, "b": 2, "c": 1}
@@ -347,11 +347,15 @@ def test_worker_that_is_interrupted_keeps_what_it_finished(lab):
     assert events_of(lab, "interrupted") == [{}]
 
 
-def test_assignment_survives_json_and_another_schema_is_refused(lab):
+def test_assignment_survives_json_and_that_of_another_version_is_refused(lab):
     made = lab.plan(lab.pipeline(lab.copies("ab")))
     assignment = assign(made, made.splits[0], run="r", threads=3, keep_going=True)
     text = assignment.to_json()
     assert Assignment.from_json(text, "here") == assignment
-    other = json.dumps(json.loads(text) | {"schema": 99}).encode()
-    with pytest.raises(Exception, match=r"here: the schema is 99.*Plan the run again"):
-        Assignment.from_json(other, "here")
+    for changed, told in (
+        ({"schema": 99}, "schema 99"),
+        ({"swath_version": "99.9"}, r"Swath 99\.9"),
+    ):
+        other = json.dumps(json.loads(text) | changed).encode()
+        with pytest.raises(ConfigError, match=f"here: .*{told}.*Use one version"):
+            Assignment.from_json(other, "here")

@@ -237,7 +237,7 @@ def _failure(folder: RunFolder, outcome: Outcome) -> RunError:
         for unit, error, _ in split.failures:
             lines.append(f"{split.kind} {unit}: {error}")
         if not split.failures and split.key in outcome.failed:
-            lines.append(f"{split.kind} ({split.key}): {split.error or 'it was killed'}")
+            lines.append(f"{split.kind} ({split.key}): {split.error}")
     if not lines:
         lines.append(f"it ended before any split did; see {folder.machine_path}")
     waiting = len(outcome.waiting)

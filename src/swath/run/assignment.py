@@ -110,7 +110,8 @@ class Assignment:
         schema, version = data.pop("schema", None), data.get("swath_version")
         if schema != SCHEMA or version != swath.__version__:
             raise ConfigError(
-                f"the run was planned by Swath {version}, and this is Swath {swath.__version__}.",
+                f"the run was planned by Swath {version} (schema {schema}), and this is Swath "
+                f"{swath.__version__} (schema {SCHEMA}).",
                 where=where,
                 mend="Use one version: install it here, or build the image of the workers anew.",
             )

@@ -96,7 +96,7 @@ def _conclude(folder: RunFolder, outcome: Outcome | None) -> None:
         data |= {
             "failed": {key: outcome.reasons.get(key, "") for key in outcome.failed},
             "causes": {key: cause.value for key, cause in outcome.causes.items()},
-            "waiting": list(outcome.waiting),
+            "waiting": {key: outcome.reasons.get(key, "") for key in outcome.waiting},
         }
     folder.write(OUTCOME, data)
     write_results(results_of_run(folder.read_plan()))
@@ -119,7 +119,7 @@ def outcome_in(folder: RunFolder) -> Outcome | None:
         done=tuple(sorted(folder.done())),
         failed=tuple(data["failed"]),
         waiting=tuple(data["waiting"]),
-        reasons={key: reason for key, reason in data["failed"].items() if reason},
+        reasons={k: reason for k, reason in (data["failed"] | data["waiting"]).items() if reason},
         causes={key: Cause(cause) for key, cause in data["causes"].items()},
     )
 
@@ -161,20 +161,19 @@ def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> Earlier:
     earlier = Earlier([], [])
     ids = {pipeline.id for pipeline in pipelines}
     for folder in _earlier_runs(pipelines):
-        has_locks = folder.is_local or is_locked(folder, "alive")
-        if folder.has(OUTCOME) and not (has_locks and is_locked(folder, "alive")):
+        is_alive, is_followed = is_locked(folder, "alive"), is_in_hand(folder)
+        if folder.has(OUTCOME) and not is_alive and not is_followed:
             continue
         about = folder.read(RUN)
         same = ids & set(about["experiments"]) if about is not None else set()
-        if same and is_in_hand(folder):
-            raise DeclarationError(
-                f"experiment {min(same)!r} is being run now, by run {folder.id}.",
-                where=folder.root,
-                mend=f"Wait for it, or stop it with: swath cancel {folder.uri}",
-            )
-        if is_in_hand(folder):
-            continue
-        if is_locked(folder, "alive") and not (about and about["detached"]):
+        if is_followed:
+            if same:
+                raise DeclarationError(
+                    f"experiment {min(same)!r} is being run now, by run {folder.id}.",
+                    where=folder.root,
+                    mend=f"Wait for it, or stop it with: swath cancel {folder.uri}",
+                )
+        elif is_alive and not (about and about["detached"]):
             end_processes(folder)
             earlier.ended.append(folder.id)
         elif same and goes_on(folder):

@@ -27,15 +27,16 @@ def refuse_unwritable(pipelines: Iterable[Pipeline]) -> None:
         Naming the folder.
     """
     for root in dict.fromkeys(pipeline.root for pipeline in pipelines):
-        store = open_store(root)  # refuses what no installed store serves
         probe = join(root, f".probe-{socket.gethostname()}-{os.getpid()}")
         try:
+            store = open_store(root)  # refuses what no installed store serves
             store.write(probe, b"")
             store.delete(probe)
         except StoreError as error:
+            known = None if is_local(root) else error.mend
             raise ConfigError(
                 f"root_uri {root!r} cannot be written to: {error.what}",
-                mend=error.mend or "Give a folder that you may write to.",
+                mend=known or "Give a folder that you may write to.",
             ) from None
 
 

@@ -112,20 +112,23 @@ class RunStatus:
         ----------
         seen
             What the backend says of splits; it knows of those that were killed before they could
-            tell anything.
+            tell anything, and why others do not start.
         """
         self.is_alive = goes_on(self.folder)
         for event in self._reader.new():
             if event.split in self.splits:
                 self.splits[event.split].take(event)
         for key, said in (seen or {}).items():
-            if said.state in {JobState.FAILED, JobState.GONE}:
+            if said.state in {JobState.FAILED, JobState.GONE} or said.reason:
                 self._fail(key, said.reason, has_started=said.state is JobState.FAILED)
         if self.is_alive:
             return
         outcome = self.folder.read(OUTCOME) or {}
         for key, reason in outcome.get("failed", {}).items():
             self._fail(key, reason, has_started=True)
+        for key, reason in outcome.get("waiting", {}).items():
+            if reason:
+                self._fail(key, reason, has_started=False)
         for split in self.splits.values():
             if split.state is SplitState.RUNNING:
                 split.state = SplitState.STOPPED
@@ -136,7 +139,7 @@ class RunStatus:
         if split is None or split.state in {SplitState.DONE, SplitState.FAILED}:
             return
         split.state = SplitState.FAILED if has_started else SplitState.WAITING
-        split.error = reason
+        split.error = reason or ("it was killed" if has_started else "")
 
     @property
     def summary(self) -> str:

@@ -17,9 +17,11 @@ from swath.errors import ConfigError, DeclarationError, InterruptedRunError
 from swath.experiment.session import execute
 from swath.plan.command import Unit
 from swath.run.folder import RunFolder
-from swath.run.local import LocalRunner
-from swath.run.makefile import makefile, quoted
-from swath.run.processes import cancel, settle_with_earlier_runs
+from swath.run.lease import client_of, is_locked
+from swath.run.life import Earlier, cancel, settle_with_earlier_runs
+from swath.run.runners.local import LocalRunner
+from swath.run.runners.makefile import makefile, quoted
+from swath.run.splits import splits_of
 from swath.run.status import RunStatus, SplitState
 from swath.settings import Settings, Value
 
@@ -54,12 +56,14 @@ def test_hazard_root_with_odd_characters_is_quoted(lab_of, tmp_path, name):
     folder.mkdir()
     lab = lab_of(folder)
     result = lab.run(lab.pipeline(lab.copies("ab")), runner="local", splits=2)
-    assert result.succeeded, (result.folder.logs / "make.txt").read_text()
+    assert result.succeeded, (result.folder.path / "make.log").read_text()
     assert lab.text(result, "copy.txt") == "b"
 
 
 def test_hazard_makefile_names_this_interpreter_and_never_a_bare_python(lab):
-    text = makefile(lab.plan(lab.pipeline(lab.copies("a"))), "r")
+    plan = lab.plan(lab.pipeline(lab.copies("a")))
+    splits = splits_of(plan.to_json(), Settings({}))
+    text = makefile(splits, RunFolder.named(lab.root))
     assert f"PYTHON := {quoted(sys.executable)}\n" in text
     assert not re.search(r"(?m)^\s*@?python", text)
 
@@ -78,13 +82,13 @@ def test_makefile_stands_on_its_own(lab):
     copy = lab.copies("ab")
     pipeline = lab.pipeline(copy, lab.joined(copy))
     result = lab.run(pipeline, runner="local", splits=2)
-    for path in result.folder.done.iterdir():
+    for path in (result.folder.path / "done").iterdir():
         path.unlink()
     told = subprocess.run(
         ["make", "-j2", "-f", "Makefile"], cwd=result.folder.path, capture_output=True, check=False
     )
     assert told.returncode == 0
-    assert len(list(result.folder.done.iterdir())) == 3
+    assert len(list((result.folder.path / "done").iterdir())) == 3
     assert set(lab.ran.values()) == {1}  # each worker found its records
     again = subprocess.run(["make"], cwd=result.folder.path, capture_output=True, check=True)
     assert b"Nothing to be done" in again.stdout
@@ -142,8 +146,8 @@ def test_failed_split_keeps_its_log_and_stops_what_depends_on_it(lab):
     result = lab.run(lab.pipeline(fail, lab.joined(fail)), runner="local", splits=2, jobs=1)
     assert len(result.outcome.failed) == 1
     (key,) = result.outcome.failed
-    assert "ValueError: a is bad" in (result.folder.logs / f"{key}.txt").read_text()
-    assert "ValueError: a is bad" in (result.folder.logs / "make.txt").read_text()
+    assert "ValueError: a is bad" in (result.folder.path / "logs" / f"{key}.txt").read_text()
+    assert "ValueError: a is bad" in (result.folder.path / "make.log").read_text()
     status = RunStatus(result.folder)
     status.update()
     assert status.summary == "failed"
@@ -184,7 +188,7 @@ lab.run(lab.pipeline(units), runner="local", splits=2)
 @pytest.fixture
 def client(lab):
     """A client in a process of its own that follows a run of two workers for a minute."""
-    code = CLIENT.format(conftest=str(Path(__file__).parent), folder=str(lab.folder))
+    code = CLIENT.format(conftest=str(Path(__file__).parents[1]), folder=str(lab.folder))
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -208,24 +212,24 @@ def slow(lab):
 
 def test_run_that_is_followed_is_held_and_refused_to_a_second_client(lab, client):
     folder = folder_of(lab)
-    assert folder.is_held("control")
-    assert folder.is_held("alive")
-    assert folder.client() == client.pid
+    assert is_locked(folder, "control")
+    assert is_locked(folder, "alive")
+    assert client_of(folder) == client.pid
     with pytest.raises(DeclarationError, match="'one' is being run now") as caught:
         settle_with_earlier_runs([slow(lab)])
     assert "swath cancel" in str(caught.value)
     other = lab.pipeline(lab.copies("c"), id="other")
-    assert settle_with_earlier_runs([other]) == []
+    assert settle_with_earlier_runs([other]) == Earlier([], [])
 
 
 def test_what_a_killed_client_left_running_is_ended(lab, client):
     folder = folder_of(lab)
     client.send_signal(signal.SIGKILL)
     client.wait()
-    assert folder.is_held("alive")
-    assert not folder.is_held("control")
-    assert settle_with_earlier_runs([slow(lab)]) == [folder.id]
-    assert not folder.is_held("alive")
+    assert is_locked(folder, "alive")
+    assert not is_locked(folder, "control")
+    assert settle_with_earlier_runs([slow(lab)]) == Earlier([folder.id], [])
+    assert not is_locked(folder, "alive")
     status = RunStatus(folder)
     status.update()
     assert status.summary == "stopped"
@@ -236,7 +240,7 @@ def test_make_that_is_killed_takes_its_workers_with_it(lab, client):
     group = int((folder.path / "group").read_text())
     os.kill(group, signal.SIGKILL)  # make leads its group
     client.wait(timeout=30)
-    assert not folder.is_held("alive")
+    assert not is_locked(folder, "alive")
 
 
 def test_worker_that_is_terminated_leaves_the_run_failed_and_nothing_partial(lab, client):
@@ -244,7 +248,7 @@ def test_worker_that_is_terminated_leaves_the_run_failed_and_nothing_partial(lab
     status = RunStatus(folder)
     pids = [
         int(line.split('"pid":')[1].split(",")[0])
-        for path in folder.events.glob("*.jsonl")
+        for path in (folder.path / "events").glob("*.jsonl")
         for line in path.read_text().splitlines()
         if '"started"' in line
     ]
@@ -252,16 +256,17 @@ def test_worker_that_is_terminated_leaves_the_run_failed_and_nothing_partial(lab
         os.kill(pid, signal.SIGTERM)
     client.wait(timeout=30)
     status.update()
-    assert {split.state for split in status.splits.values()} == {SplitState.STOPPED}
+    assert {split.state for split in status.splits.values()} == {SplitState.FAILED}
+    assert {split.error for split in status.splits.values()} == {"it was killed"}
     assert lab.leftovers() == []
-    assert not list(folder.done.iterdir())
+    assert not folder.done()
 
 
 def test_cancel_stops_client_and_workers(lab, client):
     folder = folder_of(lab)
     assert cancel(folder)
     assert client.wait(timeout=30) != 0
-    assert not folder.is_held("alive")
+    assert not is_locked(folder, "alive")
     assert not cancel(folder)
 
 
@@ -281,11 +286,12 @@ def test_interrupt_of_the_client_stops_everything_and_restores_its_handler(lab):
     assert caught.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) is before
     folder = folder_of(lab)
-    assert not folder.is_held("alive")
-    assert not folder.is_held("control")
+    assert not is_locked(folder, "alive")
+    assert not is_locked(folder, "control")
 
 
 def test_abilities_are_data(lab):
     runner = LocalRunner(Settings({"local.jobs": Value(3, "test")}))
     assert runner.abilities.parallelism == 3
-    assert not runner.abilities.is_remote
+    assert runner.abilities.sees_local_files
+    assert runner.abilities.outlives_client
