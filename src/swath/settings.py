@@ -52,7 +52,6 @@ class Key:
 
 
 YES_NO = ("yes", "no")
-_CAPACITIES = ("FARGATE", "FARGATE_SPOT", "EC2")
 
 KEYS = {
     key.name: key
@@ -82,9 +81,7 @@ KEYS = {
         ),
         Key("dask.cluster", str, "distributed:LocalCluster", "cluster class made for a run"),
         Key("dask.cluster_options", str, None, "keyword arguments of that class, as JSON"),
-        Key(
-            "dask.workers", int, None, "workers to make for a run, or to plan for; default: cores"
-        ),
+        Key("dask.workers", int, None, "workers to make for a run, or to plan for; default: cores"),
         Key("dask.patience_s", int, 300, "s to wait for a worker that can take what is ready"),
         Key(
             "dask.shared_files", str, "yes", "whether workers see the files of this machine", YES_NO
@@ -135,7 +132,7 @@ KEYS = {
             "fargate.task_definition",
             str,
             None,
-            "task definition; default: one for each size, made",
+            "task definition; default: one of fargate.image, made",
         ),
         Key("fargate.container", str, "swath", "container of the task definition"),
         Key("fargate.image", str, None, "image, where Swath makes the task definition"),
@@ -144,9 +141,21 @@ KEYS = {
         Key("fargate.subnets", str, None, "subnets, with commas"),
         Key("fargate.security_groups", str, None, "security groups, with commas"),
         Key("fargate.public_ip", str, "no", "whether tasks get a public address", YES_NO),
-        Key("fargate.capacity", str, "FARGATE", "where tasks run", _CAPACITIES),
+        Key(
+            "fargate.capacity",
+            str,
+            "FARGATE",
+            "where tasks run: FARGATE, FARGATE_SPOT, EC2, or a capacity provider of the cluster",
+        ),
         Key("fargate.cpus", int, 2, "vCPUs of a split that does not say"),
         Key("fargate.memory_gib", int, 8, "GiB of a split that does not say"),
+        Key("fargate.disk_gib", int, 20, "GiB of disk, where Swath makes the task definition"),
+        Key(
+            "fargate.log_group",
+            str,
+            None,
+            "log group of CloudWatch, where Swath makes the task definition; default: none",
+        ),
         Key("fargate.architecture", str, "X86_64", "of the image", ("X86_64", "ARM64")),
         Key("fargate.tasks", int, 100, "tasks at once"),
     )
