@@ -40,7 +40,9 @@ ARG SWATH_VERSION
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     --mount=type=bind,from=build,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
     uv pip install -p /opt/swath --no-cache --no-deps --compile-bytecode /wheel/*.whl \
- && test "$(swath --version)" = "swath, version ${SWATH_VERSION:?give --build-arg SWATH_VERSION}"
+ && inside="$(swath --version)" \
+ && if [ "$inside" != "swath, version ${SWATH_VERSION:?give --build-arg SWATH_VERSION}" ]; then \
+      echo "SWATH_VERSION is $SWATH_VERSION, and inside is: $inside" >&2; exit 1; fi
 ENV SWATH_VERSION=$SWATH_VERSION
 LABEL org.opencontainers.image.title="swath-gpu" \
       org.opencontainers.image.version="$SWATH_VERSION" \

@@ -12,20 +12,19 @@ import pytest
 from cfnlint.decode import decode
 from moto import mock_aws
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-TEMPLATE = DEPLOY / "aws" / "template.yaml"
 REGION = "eu-central-1"
 
 
-def listed(value: Any) -> list[Any]:
-    """Return what a template may give as one value or as a list of them as a list."""
-    return list(value) if isinstance(value, list) else [value]
+@pytest.fixture(scope="session")
+def template_file() -> Path:
+    """Return the file of the template."""
+    return Path(__file__).parents[2] / "deploy" / "aws" / "template.yaml"
 
 
 @pytest.fixture(scope="session")
-def template() -> dict[str, Any]:
+def template(template_file: Path) -> dict[str, Any]:
     """Return the template; ``!Ref x`` is ``{"Ref": "x"}``, ``!Sub x`` is ``{"Fn::Sub": "x"}``."""
-    decoded, problems = decode(str(TEMPLATE))
+    decoded, problems = decode(str(template_file))
     assert not problems
     return decoded
 
@@ -44,6 +43,35 @@ def resources(template: dict[str, Any]) -> Callable[[str], dict[str, dict[str, A
         return found
 
     return of_type
+
+
+@pytest.fixture(scope="session")
+def policies(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the statements of each policy by its name, their actions and resources as lists."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, resource in template["Resources"].items():
+        properties = resource["Properties"]
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        if "PolicyDocument" in properties:
+            documents.append(properties["PolicyDocument"])
+        if documents:
+            found[name] = [_with_lists(s) for document in documents for s in document["Statement"]]
+    return found
+
+
+def _with_lists(statement: dict[str, Any]) -> dict[str, Any]:
+    lists = {
+        key: value if isinstance(value, list) else [value]
+        for key, value in statement.items()
+        if key in {"Action", "Resource"}
+    }
+    return statement | lists
+
+
+@pytest.fixture(scope="session")
+def statements(policies: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the statements of all policies."""
+    return [statement for document in policies.values() for statement in document]
 
 
 @dataclass(frozen=True)
@@ -68,7 +96,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def create_stack(aws: None, template: dict[str, Any]) -> Callable[..., Stack]:
+def create_stack(aws: None, template_file: Path, template: dict[str, Any]) -> Callable[..., Stack]:
     """Return a function that makes a stack with these parameters in the default VPC."""
 
     def create(name: str = "swath", **parameters: str) -> Stack:
@@ -90,7 +118,7 @@ def create_stack(aws: None, template: dict[str, Any]) -> Callable[..., Stack]:
         cloudformation = boto3.client("cloudformation")
         cloudformation.create_stack(
             StackName=name,
-            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+            TemplateBody=template_file.read_text(encoding="utf-8"),
             Capabilities=["CAPABILITY_IAM"],
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
         )

@@ -11,6 +11,7 @@ FOUND_OUT_ELSEWHERE = {
     "aws.profile",  # of whoever runs
     "aws.tags",  # of whoever pays
     "fargate.image",  # for task definitions that Swath makes; the stack has one
+    "fargate.log_group",  # likewise
 }
 
 
@@ -68,7 +69,7 @@ def test_public_subnets_give_tasks_a_public_address(create_stack, settings_of, a
 
 
 def test_definitions_ask_for_what_the_settings_have_as_default(resources):
-    defaults = load_settings(environment={})
+    defaults = Settings({})
     definition = resources("AWS::Batch::JobDefinition")["CpuDefinition"]
     asked = definition["ContainerProperties"]["ResourceRequirements"]
     assert {r["Type"]: int(r["Value"]) for r in asked} == {

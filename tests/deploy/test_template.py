@@ -8,15 +8,14 @@ import sys
 from pathlib import Path
 
 import boto3
-from tests.deploy.conftest import TEMPLATE
 
-from swath.settings import load_settings
+from swath.settings import Settings
 
 
-def test_cfn_lint_has_nothing_to_say():
+def test_cfn_lint_has_nothing_to_say(template_file):
     lint = Path(sys.executable).with_name("cfn-lint")
     told = subprocess.run(
-        [lint, "--include-checks", "I", "--template", TEMPLATE],
+        [lint, "--include-checks", "I", "--template", template_file],
         capture_output=True,
         text=True,
         check=False,
@@ -24,8 +23,8 @@ def test_cfn_lint_has_nothing_to_say():
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
 
 
-def test_template_is_small_enough_to_be_passed_without_a_bucket():
-    assert TEMPLATE.stat().st_size <= 51_200
+def test_template_is_small_enough_to_be_passed_without_a_bucket(template_file):
+    assert template_file.stat().st_size <= 51_200
 
 
 def test_stack_is_created_with_every_resource(create_stack, template):
@@ -73,7 +72,7 @@ def test_instances_are_on_demand_on_request(create_stack):
 def test_reclaimed_instances_are_retried_and_failures_are_not(resources):
     for definition in resources("AWS::Batch::JobDefinition").values():
         strategy = definition["RetryStrategy"]
-        assert strategy["Attempts"] == load_settings(environment={})["batch.attempts"]
+        assert strategy["Attempts"] == Settings({})["batch.attempts"]
         assert strategy["EvaluateOnExit"] == [
             {"OnStatusReason": "Host EC2*", "Action": "RETRY"},
             {"OnReason": "*", "Action": "EXIT"},
