@@ -126,6 +126,27 @@ def test_only_users_may_start_batch_jobs_and_tasks(policies):
     assert may == {"UserPolicy"}
 
 
+def test_users_may_name_definitions_with_a_revision_and_without(statements):
+    """AWS compares with the name that was asked for: no revision, no match with ``name:*``."""
+    allowed = {
+        statement["Sid"]: {
+            re.sub(ACCOUNT, "", resource["Fn::Sub"])
+            for resource in statement["Resource"]
+            if "-definition/" in resource.get("Fn::Sub", "")
+        }
+        for statement in statements
+        if statement["Sid"] in {"SubmitJobs", "RunTasks"}
+    }
+    assert allowed["RunTasks"] == {
+        f"task-definition/${{AWS::StackName}}{revision}" for revision in ("", ":*")
+    }
+    assert allowed["SubmitJobs"] == {
+        f"job-definition/${{AWS::StackName}}-{device}{revision}"
+        for device in ("cpu", "gpu")
+        for revision in ("", ":*")
+    }
+
+
 # ------------------------------------------------------------- what the policies come to
 
 
