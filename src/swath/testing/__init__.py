@@ -41,6 +41,7 @@ An operation, or a parameter, that a fake does not know is answered with ``NotIm
 and never ignored.
 """
 
+from swath.testing.aws import AwsFakes
 from swath.testing.batch import FakeBatch
 from swath.testing.ecs import FakeEcs
 from swath.testing.logs import FakeLogs
@@ -49,6 +50,7 @@ from swath.testing.sagemaker import FakeSageMaker
 from swath.testing.service import FakeService, Request
 
 __all__ = [
+    "AwsFakes",
     "FakeBatch",
     "FakeEcs",
     "FakeLogs",

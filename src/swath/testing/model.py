@@ -180,6 +180,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     ``\p{L}`` and the like, which `re` does not know, become the ranges of that Unicode category.
     """
     text = pattern.replace(r"\p{Alnum}", "a-zA-Z0-9")
+    text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010ffff")  # surrogates
     return re.compile(re.sub(r"\\p\{(\w)\}", lambda found: _ranges(found[1]), text), re.ASCII)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from swath.testing.batch.attempts import LOG_GROUP, OUT_OF_MEMORY
 from swath.testing.batch.definitions import INVALID, JobDefinitions
 from swath.testing.batch.jobs import EXITED, FINAL, Ending, Job
 from swath.testing.batch.queues import Queue, Queues
 from swath.testing.batch.requests import JobRequests
-from swath.testing.batch.scheduler import LOG_GROUP, OUT_OF_MEMORY, Scheduler
+from swath.testing.batch.scheduler import Scheduler
 from swath.testing.containers import Machine, Programs
 from swath.testing.logs import LogBook
 from swath.testing.model import Json
@@ -100,9 +101,9 @@ class FakeBatch(FakeService):
     def close(self) -> None:
         """Stop listening, and end every container."""
         super().close()
-        self._scheduler.close()
+        self._scheduler.attempts.close()
         self._machine.close()
-        self._scheduler.join()
+        self._scheduler.attempts.join()
         self._machine.remove()
 
     # ------------------------------------------------------------ what is there
@@ -213,7 +214,7 @@ class FakeBatch(FakeService):
         """End the attempt of a job that runs, or is about to."""
         self.wait_for(job_id, FINAL | {"RUNNING"})
         with self.changed:
-            if not self._scheduler.end_attempt(
+            if not self._scheduler.attempts.end(
                 self._scheduler.jobs[job_id], ending, patience_s=0.0
             ):
                 raise RuntimeError(f"job {job_id} does not run: {self.job(job_id)['status']}")
