@@ -17,9 +17,13 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 HEAVY = (
     "boto3",
+    "botocore",
+    "dask",
+    "distributed",
     "geopandas",
     "numba",
     "numpy",
+    "obstore",
     "onnx",
     "onnxruntime",
     "pandas",
