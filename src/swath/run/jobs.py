@@ -144,7 +144,7 @@ def jobs_of(
 def _name(prefix: str, first: RunSplit) -> str:
     """Name a job by its run, and by command, number and fingerprint of its first split."""
     # What tells runs, rounds and splits apart stands at the ends; AWS takes 128 characters.
-    parts = (prefix[-40:], first.key[-60:], first.fingerprint[:8])
+    parts = (prefix[-48:], first.key[-60:], first.fingerprint[:8])
     return "-".join(re.sub("[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
 
 
