@@ -63,7 +63,9 @@ def is_locked(folder: RunFolder, name: str) -> bool:
 
 
 def client_of(folder: RunFolder) -> int | None:
-    """Return the process that holds ``control``; only while it is locked it means anything."""
+    """Return the process of this machine that follows a run; only while one does it means so."""
+    if not folder.is_local:
+        return _Beating(folder.place(_CLIENT)).process_here()
     try:
         return int((folder.machine_path / "control.lock").read_text())
     except (FileNotFoundError, ValueError):
@@ -129,6 +131,14 @@ class _Beating:
         if host == socket.gethostname() and not Path(f"/proc/{pid}").exists():
             return False
         return bool(age < DEAD_S)
+
+    def process_here(self) -> int | None:
+        """Return the process that holds it, if it is one of this machine."""
+        try:
+            holder = json.loads(self._store.read(self._uri))
+            return int(holder["pid"]) if holder["host"] == socket.gethostname() else None
+        except (NotFoundError, ValueError, TypeError, KeyError):
+            return None
 
     @contextmanager
     def held(self) -> Iterator[None]:

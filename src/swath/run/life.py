@@ -252,7 +252,7 @@ def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
     if not goes_on(folder):
         return False
     folder.write(CANCELLED, {"time": time.time()})
-    if folder.is_local and is_in_hand(folder) and (client := client_of(folder)) is not None:
+    if is_in_hand(folder) and (client := client_of(folder)) is not None:
         with suppress(ProcessLookupError):
             os.kill(client, signal.SIGTERM)
     end = time.monotonic() + patience_s
