@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from swath.testing.dask import DaskServers
 from swath.testing.s3 import MotoServer
 
 # Before any library starts its pool: several test processes share the cores.
@@ -60,6 +61,13 @@ def moto_server() -> Iterator[MotoServer]:
     """Return an S3 on loopback, for all tests of this process; each makes its own bucket."""
     with MotoServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dask_servers() -> Iterator[DaskServers]:
+    """Return a Dask scheduler with two workers on loopback, with TLS, for all tests."""
+    with DaskServers(tls=True) as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from swath.testing.conformance import Place
+from swath.testing.dask import DaskServers
 
-RUNNERS = ("inprocess", "local")
+RUNNERS = ("inprocess", "local", "dask")
 """Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
 
 N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
@@ -32,3 +33,9 @@ def inprocess_place(tmp_path: Path) -> Place:
 @pytest.fixture
 def local_place(tmp_path: Path) -> Place:
     return Place("local", str(tmp_path / "root"), n_many=N_MANY)
+
+
+@pytest.fixture
+def dask_place(tmp_path: Path, dask_servers: DaskServers) -> Place:
+    settings = tuple(f"{name}={value}" for name, value in dask_servers.settings.items())
+    return Place("dask", str(tmp_path / "root"), settings, runs_gpus=False, n_many=N_MANY)

@@ -17,6 +17,7 @@ from swath.run.assignment import Assignment
 from swath.run.events import EventWriter
 from swath.run.folder import RunFolder
 from swath.run.logs import copied_output
+from swath.run.tether import stop_with_starter
 from swath.run.worker import limit_threads, run_assignment, threads_of
 from swath.store import normalise, open_store
 
@@ -30,10 +31,15 @@ from swath.store import normalise, open_store
     help="ASSIGNMENT is the list of an array; this variable says which of it to do, from 0.",
 )
 @click.option("--copy-output", is_flag=True, help="Copy all output to the log of the run, too.")
+@click.option("--tethered", is_flag=True, help="Stop when standard input ends.")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
-def command(assignment: str, variable: str | None, copy_output: bool, verbose: bool) -> int:
+def command(
+    assignment: str, variable: str | None, copy_output: bool, tethered: bool, verbose: bool
+) -> int:
     """Do what is left of the split that ASSIGNMENT, a path or URI, describes."""
     signal.signal(signal.SIGTERM, _stop)
+    if tethered:
+        stop_with_starter()
     uri = normalise(assignment)
     folder = RunFolder(uri.rpartition("/")[0].rpartition("/")[0])
     if variable is not None:
