@@ -14,12 +14,13 @@ from botocore.config import Config
 from swath.testing import FakeService
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client_of() -> Callable[..., Any]:
     """Return a function from a fake to a client of boto3 that tries each request once."""
+    session = boto3.Session()  # remembers the models of services
 
     def make(fake: FakeService, *, attempts: int = 1) -> Any:
-        return boto3.client(
+        return session.client(
             fake.service,
             endpoint_url=fake.endpoint,
             region_name="us-east-1",

@@ -8,33 +8,33 @@ starts all of them, with the variables that point a client to them.
 
 Every fake is a context manager; on leaving it, whatever it runs is ended. All take the keywords
 
-programs
+``programs``
     What runs in place of a program of the image, for example ``{"swath": ["/usr/bin/swath"]}``. By
     default `swath` and `python` are those of this interpreter; others are found on the PATH.
-environment
+``environment``
     Variables that every container sees beside its own. By default those of this process.
-folder
+``folder``
     Where containers stand and print, kept; by default a temporary folder.
-second_s
+``second_s``
     How long a second of the service's time limits lasts: with 0.01 a timeout of 60 s takes 0.6 s.
 
 and offer to tests
 
-endpoint
+``endpoint``
     For `endpoint_url` of boto3.
-requests, count(*operations), received(operation)
+``requests, count(*operations), received(operation)``
     The requests that came, with parameters, time and the code of the error that was answered.
-throttle_next(*operations, n=1), throttle_share(share, *operations, seed=0)
+``throttle_next(*operations, n=1), throttle_share(share, *operations, seed=0)``
     Let calls be answered with the throttling error of the service.
-fail_next(*operations, n=1, error=ServiceError(code, message, status))
+``fail_next(*operations, n=1, error=ServiceError(code, message, status))``
     Let calls fail otherwise.
-lose_answers(operation, n=1)
+``lose_answers(operation, n=1)``
     Let calls do their work and then drop the connection, as when a client is cut off.
-heal()
+``heal()``
     Forget all these faults.
-wait_for(id, states=..., timeout_s=30)
+``wait_for(id, states=..., timeout_s=30)``
     Wait, without polling, until a job is in one of some states.
-log(id)
+``log(id)``
     What it printed.
 
 An operation, or a parameter, that a fake does not know is answered with ``NotImplementedByFake``

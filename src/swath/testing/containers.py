@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import uuid
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ class Container:
         folder.mkdir(parents=True)
         self._reaping = threading.Lock()
         self._reaped = False
+        self._killer: threading.Timer | None = None
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 list(command),
@@ -75,6 +77,8 @@ class Container:
         with self._reaping:
             self._reaped = True
             code = self._process.wait()
+            if self._killer is not None:
+                self._killer.cancel()
         return code if code >= 0 else 128 - code
 
     def signal(self, number: signal.Signals) -> None:
@@ -87,9 +91,11 @@ class Container:
     def stop(self, patience_s: float) -> None:
         """Ask the process to end, and end it after `patience_s`; returns at once."""
         self.signal(signal.SIGTERM)
-        timer = threading.Timer(patience_s, self.signal, [signal.SIGKILL])
-        timer.daemon = True
-        timer.start()
+        with self._reaping:
+            if not self._reaped and self._killer is None:
+                self._killer = threading.Timer(patience_s, self.signal, [signal.SIGKILL])
+                self._killer.daemon = True
+                self._killer.start()
 
 
 class Machine:
@@ -117,9 +123,12 @@ class Machine:
     ) -> None:
         self._programs = default_programs() if programs is None else dict(programs)
         self._environment = environment
-        self._temporary = folder is None
-        self.folder = Path(tempfile.mkdtemp(prefix="swath-fake-")) if folder is None else folder
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._removal = None
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="swath-fake-"))
+            self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._running: set[Container] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -157,7 +166,7 @@ class Machine:
         return code
 
     def close(self) -> None:
-        """End every container, start no more, and remove what was temporary."""
+        """End every container, and start no more."""
         with self._lock:
             self._closed = True
             for container in self._running:
@@ -165,5 +174,5 @@ class Machine:
 
     def remove(self) -> None:
         """Remove the folder, if it was temporary; after everybody who waits has returned."""
-        if self._temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._removal is not None:
+            self._removal()

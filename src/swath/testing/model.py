@@ -45,8 +45,7 @@ class ServiceModel:
     """
 
     def __init__(self, name: str) -> None:
-        loaders = require("botocore.loaders", extra="testing", purpose="for the fakes of AWS")
-        model: Json = loaders.Loader().load_service_model(name, "service-2")
+        model = _load(name)
         self.name = name
         self.metadata: Json = model["metadata"]
         self.operations: dict[str, Json] = model["operations"]
@@ -118,6 +117,13 @@ class ServiceModel:
                 yield f"Unknown member '{name}' at '{path or 'the request'}'"
             elif item is not None:
                 yield from self._check(members[name]["shape"], item, prefix + name)
+
+
+@cache
+def _load(name: str) -> Json:
+    loaders = require("botocore.loaders", extra="testing", purpose="for the fakes of AWS")
+    model: Json = loaders.Loader().load_service_model(name, "service-2")
+    return model
 
 
 _MISSING = "failed to satisfy constraint: Member must not be null"

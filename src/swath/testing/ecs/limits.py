@@ -41,6 +41,8 @@ def run_problems(request: Json, definition: TaskDefinition, launch_type: str) ->
                 f"Override for container named {item.get('name')} is not a container in the "
                 "TaskDefinition."
             )
+        if launch_type == "FARGATE" and item.get("resourceRequirements"):
+            yield "Fargate does not support GPUs."
     if launch_type == "FARGATE":
         size = definition.request | overrides
         if not is_fargate_size(size.get("cpu"), size.get("memory")):

@@ -31,7 +31,14 @@ _KNOWN = (
     "clientToken",
 )
 _KNOWN_OVERRIDES = ("containerOverrides", "cpu", "memory", "executionRoleArn", "taskRoleArn")
-_KNOWN_CONTAINER_OVERRIDES = ("name", "command", "environment", "cpu", "memory")
+_KNOWN_CONTAINER_OVERRIDES = (
+    "name",
+    "command",
+    "environment",
+    "cpu",
+    "memory",
+    "resourceRequirements",
+)
 
 
 class TaskRequests:
@@ -111,9 +118,10 @@ class TaskRequests:
         """Give a task its GPUs; return why it cannot be placed, None if it can."""
         if self.unplaceable:
             return self.unplaceable.pop(0)
+        container = {**task.definition.container, **task.override}
         wanted = sum(
             int(item["value"])
-            for item in task.definition.container.get("resourceRequirements", ())
+            for item in container.get("resourceRequirements", ())
             if item["type"] == "GPU"
         )
         free = task.cluster.free_gpus

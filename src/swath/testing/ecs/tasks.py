@@ -102,7 +102,7 @@ class Task:
     def environment(self) -> dict[str, str]:
         """Variables of the container."""
         own = {
-            item["name"]: item["value"]
+            item["name"]: item.get("value", "")
             for source in (self.definition.container, self.override)
             for item in source.get("environment", ())
         }

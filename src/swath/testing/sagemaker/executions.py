@@ -305,7 +305,7 @@ class Executions:
             step.status = "Stopped"
         elif job.status == "Completed":
             step.status = "Succeeded"
-        elif job.is_out_of_time:
+        elif job.is_out_of_time:  # not documented; a step whose work is not done has failed
             step.status = "Failed"
             step.failure = f"ClientError: {job.name} was stopped: MaxRuntimeExceeded"
         elif job.status == "Stopped":

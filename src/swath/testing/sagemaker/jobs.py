@@ -184,7 +184,7 @@ class JobRunner:
                     if not job.is_interrupted or job.status != "InProgress":
                         self._close(job, code)
                         return
-                    job.is_interrupted = False
+                    job.is_interrupted, job.failure = False, None
                     job.secondary = "Starting"
         finally:
             timer.cancel()
@@ -250,7 +250,7 @@ class JobRunner:
     def _close(self, job: Job, code: int) -> None:
         job.containers, job.ended = [], time.time()
         if job.is_out_of_time:
-            # As StopTrainingJob's documentation has it: a job that is out of time is Stopped.
+            # DescribeTrainingJob: MaxRuntimeExceeded is a secondary status of Stopped.
             job.status, job.secondary = "Stopped", "MaxRuntimeExceeded"
         elif job.status == "Stopping":
             job.status = job.secondary = "Stopped"
