@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from swath.errors import ThrottledError, UnansweredError
@@ -16,10 +15,10 @@ from swath.run.events import EventReader
 from swath.run.folder import CANCELLED
 from swath.run.interrupt import interruptible, stopped
 from swath.run.jobs import Job, jobs_of
-from swath.run.rounds import Round, ids_of, last_round, note_id, write_round
+from swath.run.mending import MENDABLE, believed, has_failed, more_memory, next_standing, wanted
+from swath.run.rounds import Round, Standing, ids_of, last_round, note_id, write_round
 from swath.run.runner import (
     Abilities,
-    Cause,
     Finding,
     JobState,
     Outcome,
@@ -29,9 +28,6 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
-
-MENDABLE = frozenset({Cause.MEMORY, Cause.RECLAIMED})
-"""Causes of failures after which a split may succeed in another round."""
 
 PATIENT = 6
 """A backend that cannot answer is asked again after up to this many times the usual pause."""
@@ -54,63 +50,68 @@ class SubmittedRunner:
 
     def requests(self, context: RunContext) -> list[dict[str, Any]]:
         """Return the requests of the first round."""
-        return self._backend.requests(context, self._jobs(context, 0))
+        return self._backend.requests(context, self._jobs(context, 0, Standing()))
 
     def start(self, context: RunContext) -> None:
-        """Submit what is not done, in a new round, or what is left of a round that was broken off.
+        """Submit what is not done and not on its way.
 
-        A round is over when all of its jobs were submitted and have ended.
+        What is left of a round that was broken off is submitted as it was written down, unless some
+        of it was stopped. Once all of a round has ended, what is not done becomes a new one.
         """
         now = last_round(context.folder)
-        if now is not None and len(ids_of(context.folder, now.jobs)) < len(now.jobs):
-            self._submit(context, now, is_again=True)
-        elif now is None:
-            self._submit_new(context, 0, {})
-        else:
-            seen = self._backend.look(context, now.jobs, ids_of(context.folder, now.jobs))
-            if all(item.has_ended for item in seen.values()):
-                self._submit_new(context, now.number + 1, _more_memory(now, seen, self.abilities))
+        if now is None:
+            self._submit_new(context, 0, Standing())
+            return
+        ids = self._ids(context, now)
+        seen = self._look(context, now, ids)
+        is_going_on = not any(
+            item.state in {JobState.FAILED, JobState.GONE} for item in seen.values()
+        )
+        if len(ids) < len(now.jobs) and is_going_on:
+            self._submit(context, now, ids)
+        elif all(item.has_ended for item in seen.values()):
+            memory = more_memory(now, {**now.standing.given_up, **seen}, self.abilities)
+            self._submit_new(context, now.number + 1, Standing(memory))
 
     def follow(self, context: RunContext) -> Outcome:
-        """Pass on events until every job has ended; give memory to what ran out of it."""
+        """Pass on events until every job has ended; submit again what may succeed then."""
         follower = _Follower(self._backend, context)
-        tries = _Tries(context, self.abilities)
         with interruptible(lambda: self.cancel(context)):
             while True:
-                self.start_broken_off(context)
-                now = last_round(context.folder)
-                assert now is not None
-                seen = follower.until_ended(now)
+                now = self._complete(context)
+                ended = follower.until_ended(now)
                 done = context.folder.done()
-                again = tries.mendable(now, seen, done, keep_going=context.keep_going)
+                seen = believed(ended, done)
+                again = next_standing(now, seen, done, context, self.abilities)
                 if again is None:
                     break
                 self._submit_new(context, now.number + 1, again)
-        failed = [k for k, s in seen.items() if s.state is JobState.FAILED and k not in done]
-        return outcome_of(context.splits, done, failed, seen)
+        known = {**now.standing.given_up, **seen}
+        failed = [key for key, item in known.items() if has_failed(item)]
+        return outcome_of(context.splits, done, failed, known)
 
-    def start_broken_off(self, context: RunContext) -> None:
-        """Submit what an earlier client had written down and not submitted."""
+    def _complete(self, context: RunContext) -> Round:
+        """Return the last round, after submitting what an earlier client had not come to."""
         now = last_round(context.folder)
-        if now is None or len(ids_of(context.folder, now.jobs)) < len(now.jobs):
-            self.start(context)
+        if now is None:
+            return self._submit_new(context, 0, Standing())
+        if len(ids_of(context.folder, now.jobs)) < len(now.jobs):
+            self._submit(context, now, self._ids(context, now))
+        return now
 
     def look(self, context: RunContext) -> Mapping[str, Seen]:
         """Ask the backend about the last round."""
         now = last_round(context.folder)
         if now is None:
             return {}
-        ids = ids_of(context.folder, now.jobs)
-        return self._backend.look(context, [job for job in now.jobs if job.name in ids], ids)
+        return self._look(context, now, ids_of(context.folder, now.jobs))
 
     def cancel(self, context: RunContext) -> None:
         """Stop every job of the last round, those found by name only included."""
         now = last_round(context.folder)
         if now is None:
             return
-        ids = ids_of(context.folder, now.jobs)
-        left = {job.name for job in now.jobs} - set(ids)
-        ids |= self._backend.find(context, left) if left else {}
+        ids = self._ids(context, now)
         jobs = [job for job in now.jobs if job.name in ids]
         self._backend.cancel(context, jobs, ids, only_waiting=False)
 
@@ -122,46 +123,40 @@ class SubmittedRunner:
             return ""
         return self._backend.logs(context, ids_of(context.folder, now.jobs), job, key)
 
-    def _jobs(
-        self, context: RunContext, number: int, memory: Mapping[str, float] | None = None
-    ) -> list[Job]:
-        abilities, done = self._backend.abilities, context.folder.done()
+    def _look(self, context: RunContext, now: Round, ids: Mapping[str, str]) -> dict[str, Seen]:
+        return self._backend.look(context, [job for job in now.jobs if job.name in ids], ids)
+
+    def _jobs(self, context: RunContext, number: int, standing: Standing) -> list[Job]:
+        abilities = self.abilities
         return jobs_of(
             context.splits,
             prefix=f"{context.folder.id}-r{number}",
-            wanted={split.key for split in context.splits} - done,
-            memory=memory,
+            wanted=wanted(context, context.folder.done(), standing.given_up),
+            memory=standing.memory,
             array_size=abilities.array_size,
             has_array_edges=abilities.has_array_edges,
             max_after=abilities.max_after,
         )
 
-    def _submit_new(self, context: RunContext, number: int, memory: Mapping[str, float]) -> None:
-        new = Round(number, tuple(self._jobs(context, number, memory)), dict(memory))
+    def _submit_new(self, context: RunContext, number: int, standing: Standing) -> Round:
+        new = Round(number, tuple(self._jobs(context, number, standing)), standing)
         write_round(context.folder, new)
-        self._submit(context, new, is_again=False)
+        self._submit(context, new, {})
+        return new
 
-    def _submit(self, context: RunContext, now: Round, *, is_again: bool) -> None:
-        known = ids_of(context.folder, now.jobs)
+    def _submit(self, context: RunContext, now: Round, known: Mapping[str, str]) -> None:
         missing = [job for job in now.jobs if job.name not in known]
-        if is_again and missing:
-            for name, job_id in self._backend.find(context, {job.name for job in missing}).items():
-                note_id(context.folder, name, job_id)
-                known[name] = job_id
-            missing = [job for job in missing if job.name not in known]
         for name, job_id in self._backend.submit(context, missing, known):
             note_id(context.folder, name, job_id)
 
-
-def _more_memory(now: Round, seen: Mapping[str, Seen], abilities: Abilities) -> dict[str, float]:
-    """Return the GiB of the next round: twice as much for what ran out of memory."""
-    resources = {key: job.resources for job in now.jobs for key in job.splits}
-    memory = dict(now.memory)
-    for key, item in seen.items():
-        if item.cause is Cause.MEMORY:
-            had = memory.get(key) or resources[key].memory_gib or abilities.memory_gib
-            memory[key] = 2 * had
-    return memory
+    def _ids(self, context: RunContext, now: Round) -> dict[str, str]:
+        """Return the ids of all that was submitted, also of what nobody came to note."""
+        ids = ids_of(context.folder, now.jobs)
+        missing = {job.name for job in now.jobs} - set(ids)
+        for name, job_id in self._backend.find(context, missing).items() if missing else ():
+            note_id(context.folder, name, job_id)
+            ids[name] = job_id
+        return ids
 
 
 class _Follower:
@@ -202,8 +197,7 @@ class _Follower:
         try:
             seen = backend.look(context, now.jobs, ids)
             is_hopeless = any(
-                item.state is JobState.FAILED and item.cause not in MENDABLE
-                for item in seen.values()
+                has_failed(item) and item.cause not in MENDABLE for item in seen.values()
             )
             if is_hopeless and not context.keep_going and self._stopped != now.number:
                 backend.cancel(context, now.jobs, ids, only_waiting=True)
@@ -211,52 +205,3 @@ class _Follower:
         except (ThrottledError, UnansweredError):
             return None
         return seen
-
-
-@dataclass
-class _Tries:
-    """How often splits were submitted again by this client, and with how much memory."""
-
-    context: RunContext
-    abilities: Abilities
-    memory: dict[str, int] = field(default_factory=dict)
-    reclaimed: dict[str, int] = field(default_factory=dict)
-
-    def mendable(
-        self, now: Round, seen: Mapping[str, Seen], done: set[str], *, keep_going: bool
-    ) -> dict[str, float] | None:
-        """Return the memory of the next round, or None if there is nothing to submit again.
-
-        What ran out of memory gets twice as much, and what lost its machine another one. Where the
-        user keeps going, so does what never started though all that it reads from is there.
-        """
-        settings = self.context.settings
-        limits = {
-            Cause.MEMORY: (self.memory, settings.count("run.memory_retries", 2)),
-            Cause.RECLAIMED: (self.reclaimed, settings.count("run.reclaim_retries", 5)),
-        }
-        mended: dict[str, Seen] = {}
-        hopeless = False
-        for key, item in seen.items():
-            if item.state is not JobState.FAILED or key in done:
-                continue
-            tried, limit = limits.get(item.cause or Cause.WORK, ({}, 0))
-            if tried.get(key, 0) >= limit:
-                hopeless = True
-                continue
-            tried[key] = tried.get(key, 0) + 1
-            mended[key] = item
-        if hopeless and not keep_going:
-            return None
-        if not mended and not (keep_going and self._are_ready(seen, done)):
-            return None
-        return _more_memory(now, mended, self.abilities)
-
-    def _are_ready(self, seen: Mapping[str, Seen], done: set[str]) -> bool:
-        splits = self.context.splits
-        return any(
-            seen[split.key].state is JobState.GONE
-            and all(splits[p].key in done for p in split.upstream)
-            for split in splits
-            if split.key in seen and split.key not in done
-        )
