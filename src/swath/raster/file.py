@@ -22,6 +22,7 @@ from swath.errors import DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window
 from swath.raster.gdal import open_dataset, read_failure
+from swath.raster.remote import READING_S, folders_of, patience_for
 from swath.raster.spec import Raster
 from swath.raster.transforms import Valid, Values
 from swath.raster.warp import bands_only_vrt, check_georeferenced, warped_vrt
@@ -44,9 +45,17 @@ class RasterFile:
 
     def __init__(self, uri: str, raster: Raster, bands: tuple[int, ...], grid: Grid) -> None:
         self.uri = uri
+        self._raster = raster
+        self._bands = bands
+        self._grid = grid
+        self._open()
+        self._folders = folders_of(uri)
+
+    def _open(self) -> None:
+        raster, bands = self._raster, self._bands
         read = bands if raster.mask_band is None else (*bands, raster.mask_band)
         with ExitStack() as opened:
-            dataset = opened.enter_context(open_dataset(uri))
+            dataset = opened.enter_context(open_dataset(self.uri))
             self.dtype: np.dtype[Any] = np.result_type(*(dataset.dtypes[band] for band in bands))
             self._read_dtype = np.result_type(*(dataset.dtypes[band] for band in read))
             self._n_values = len(bands)
@@ -63,9 +72,9 @@ class RasterFile:
                 one_nodata = self._nodata_of_warp(nodata)
                 check_georeferenced(dataset)
                 vrt = bands_only_vrt(dataset, read, one_nodata, masked)
-                plain = opened.enter_context(open_dataset(vrt, where=uri))
+                plain = opened.enter_context(open_dataset(vrt, where=self.uri))
                 self._dataset = opened.enter_context(
-                    warped_vrt(plain, grid, raster.warp, one_nodata)
+                    warped_vrt(plain, self._grid, raster.warp, one_nodata)
                 )
                 # Without nodata the warp adds a mask as last band; it is read as a mask band.
                 self._indexes = list(self._dataset.indexes)
@@ -81,21 +90,32 @@ class RasterFile:
         values : array, shape (band, y, x)
         valid : array of bool, shape (y, x)
         """
-        part = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
-        try:
-            read = self._dataset.read(self._indexes, window=part, out_dtype=self._read_dtype)
-            valid = np.ones(window.shape, bool)
-            if self._masked:
-                # One mask for all bands, so that of the first one will do.
-                valid &= self._dataset.read_masks(self._indexes[0], window=part) != 0
-        except RasterioError as error:
-            raise read_failure(error, self.uri) from error
+        read, valid = self._read_held(window)
         for band, nodata in zip(read, self._nodata, strict=False):
             if nodata is not None:
                 valid &= _differs(band, nodata)
         for mask in read[self._n_values :]:
             valid &= mask != 0
         return read[: self._n_values].astype(self.dtype, copy=False), valid
+
+    def _read_held(self, window: Window) -> tuple[Values, Valid]:
+        """Return what the file holds, all bands and its mask; open a remote one anew if need be."""
+        part = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
+        patience = patience_for(self._folders, READING_S)
+        while True:
+            try:
+                read = self._dataset.read(self._indexes, window=part, out_dtype=self._read_dtype)
+                valid = np.ones(window.shape, bool)
+                if self._masked:
+                    # One mask for all bands, so that of the first one will do.
+                    valid &= self._dataset.read_masks(self._indexes[0], window=part) != 0
+            except RasterioError as error:
+                if not patience.wait():
+                    raise read_failure(error, self.uri) from error
+                self.close()  # GDAL keeps answers that broke off until then
+                self._open()
+            else:
+                return read, valid
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -22,7 +22,9 @@ import rasterio
 from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 
-from swath.errors import DataError
+from swath.errors import DataError, StoreError
+from swath.raster.remote import OPENING_S, check_reachable, folders_of, gdal_path, patience_for
+from swath.store.vsi import FOLDERS
 
 MIB = 1 << 20
 CACHE_FLOOR_BYTES = 16 * MIB
@@ -33,12 +35,20 @@ OPTIONS: dict[str, Any] = {
     # first, which takes seconds where it holds 100,000 files or is a bucket.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
     # Remote COGs: neighbouring blocks in one request, requests over one connection, the header and
-    # the index of blocks in the first request, and three more tries where the network hiccups.
+    # the index of blocks in the first request.
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",
     "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
-    "GDAL_HTTP_MAX_RETRY": 3,
-    "GDAL_HTTP_RETRY_DELAY": 1,
+    # Services that fail or ask to come slower: 25 s of waiting in all, twice as long each time.
+    # Servers that do not answer, or stop sending for a minute: the connection is given up.
+    "GDAL_HTTP_MAX_RETRY": 7,
+    "GDAL_HTTP_RETRY_DELAY": 0.2,
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    "GDAL_HTTP_LOW_SPEED_TIME": 60,
+    # What was read of a remote file is forgotten when it is closed: by default GDAL keeps it under
+    # its path, and mixes it with what has been written there since.
+    "CPL_VSIL_CURL_NON_CACHED": ":".join(FOLDERS),
 }
 
 _reserved: dict[int, int] = {}
@@ -173,32 +183,37 @@ def open_dataset(uri: str, *, where: str | None = None) -> Any:
     Parameters
     ----------
     uri
-        Path or URI of anything that GDAL reads.
+        Path or URI of anything that GDAL reads, or the XML of a virtual raster. What is on a store
+        is read in place.
     where
         What to name in an error instead of `uri`.
 
     Raises
     ------
     DataError
-        If there is no such file, or GDAL cannot read it.
+        If there is no such file, it may not be read, or GDAL cannot read it.
     """
+    where = where or uri
     try:
-        with plain_images_allowed():
-            return rasterio.open(uri)
-    except RasterioIOError as error:
-        raise _as_data_error(error, uri, where or uri) from None
+        folders = folders_of(uri)
+        path, patience = gdal_path(uri, folders), patience_for(folders, OPENING_S)
+        while True:
+            try:
+                with plain_images_allowed():
+                    return rasterio.open(path)
+            except RasterioIOError as error:
+                check_reachable(uri)
+                if not patience.wait():
+                    raise _as_data_error(error, uri, where) from None
+    except StoreError as error:
+        raise DataError(error.what, where=where, mend=error.mend) from None
 
 
 def _as_data_error(error: RasterioIOError, uri: str, where: str) -> DataError:
-    reason = " ".join(str(error).split())
     local = "://" not in uri and not uri.startswith("/vsi")
-    missing = local and not Path(uri).exists()
-    if missing or "HTTP response code: 404" in reason or "NoSuchKey" in reason:
+    if local and not Path(uri).exists():
         return DataError("The file does not exist.", where=where, mend="Correct the path or URI.")
-    if "HTTP response code: 403" in reason or "AccessDenied" in reason:
-        return DataError(
-            f"Access is denied ({reason}).", where=where, mend="Give credentials that may read it."
-        )
+    reason = " ".join(str(error).split())
     return DataError(
         f"GDAL cannot read this as a raster ({reason}).",
         where=where,

@@ -182,7 +182,7 @@ def _from_answer(answer: Mapping[str, Any]) -> Header | DataError:
 def _answer(key: str) -> dict[str, Any]:
     try:
         return {"header": read_header(key).to_json()}
-    except DataError as error:
+    except SwathError as error:
         return {"error": {"what": error.what, "where": error.where, "mend": error.mend}}
 
 

@@ -18,8 +18,11 @@ _APPENDED = (".aux.xml", ".msk")
 _REPLACED = {
     ".shp": (".shx", ".dbf", ".prj", ".cpg"),
     ".tif": (".tfw",),
+    ".tiff": (".tfw",),
+    ".jp2": (".j2w",),
     ".png": (".pgw",),
     ".jpg": (".jgw",),
+    ".jpeg": (".jgw",),
 }
 """Ending of a file to the endings of its other parts."""
 

@@ -136,9 +136,9 @@ class FaultyProxy:
         """Forget the requests that were seen."""
         self._ask("forget")
 
-    def fail(self, share: float) -> None:
-        """Change the share of the requests that fail."""
-        self._ask(share)
+    def restart(self, *, share: float, faults: tuple[str, ...] = FAULTS, seed: int = 0) -> None:
+        """Forget the requests that were seen, and fail as asked from now on."""
+        self._ask({"share": share, "faults": faults, "seed": seed})
 
     def _ask(self, question: object) -> Any:
         """Send a line to the process, unless it is to say where it listens; return its answer."""
@@ -155,30 +155,33 @@ class _Faults:
     """Draws faults, and notes what came in."""
 
     def __init__(self, share: float, faults: Sequence[str], seed: int) -> None:
-        self.share = share
-        self.seen: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._start(share, faults, seed)
+
+    def _start(self, share: float, faults: Sequence[str], seed: int) -> None:
+        self._share = share
         self._faults = faults
         self._random = random.Random(seed)
-        self._lock = threading.Lock()
+        self._seen: list[dict[str, Any]] = []
 
     def draw(self, method: str, path: str, headers: Mapping[str, str]) -> str | None:
         """Note a request, and return the fault that it meets."""
         lower = {name.lower(): value for name, value in headers.items()}
         with self._lock:
-            fails = self._random.random() < self.share
+            fails = self._random.random() < self._share
             fault = self._random.choice(self._faults) if fails else None
-            self.seen.append({"method": method, "path": path, "headers": lower, "fault": fault})
+            self._seen.append({"method": method, "path": path, "headers": lower, "fault": fault})
         return fault
 
     def answer(self, question: Any) -> Any:
         """Answer what `FaultyProxy` asks."""
         with self._lock:
             if question == "seen":
-                return list(self.seen)
+                return list(self._seen)
             if question == "forget":
-                self.seen.clear()
+                self._seen.clear()
             else:
-                self.share = question
+                self._start(**question)
         return None
 
 
