@@ -257,6 +257,7 @@ def test_definitions_have_revisions(ecs: FakeEcs, client_of: Callable[..., Any])
         client.describe_task_definition(taskDefinition="other")
 
 
+GPU = {"name": "swath", "resourceRequirements": [{"type": "GPU", "value": "1"}]}
 TOO_LONG = {"containerOverrides": [{"name": "swath", "command": ["x" * 8193]}]}
 
 
@@ -272,6 +273,7 @@ TOO_LONG = {"containerOverrides": [{"name": "swath", "command": ["x" * 8193]}]}
         ({"overrides": TOO_LONG}, "at most 8192"),
         ({"overrides": {"containerOverrides": [{"name": "x"}]}}, "named x is not a container"),
         ({"overrides": {"cpu": "256", "memory": "4096"}}, "No Fargate configuration"),
+        ({"overrides": {"containerOverrides": [GPU]}}, "does not support GPUs"),
         ({"taskDefinition": "other"}, "TaskDefinition not found"),
         ({"cluster": "other"}, "ClusterNotFoundException"),
         ({"launchType": "EC2"}, "No Container Instances"),

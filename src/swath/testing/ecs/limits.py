@@ -43,6 +43,8 @@ def run_problems(request: Json, definition: TaskDefinition, launch_type: str) ->
             )
         if launch_type == "FARGATE" and item.get("resourceRequirements"):
             yield "Fargate does not support GPUs."
+        if launch_type == "FARGATE" and item.get("resourceRequirements"):
+            yield "Fargate does not support GPUs."
     if launch_type == "FARGATE":
         size = definition.request | overrides
         if not is_fargate_size(size.get("cpu"), size.get("memory")):
