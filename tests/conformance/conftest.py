@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import swath
+from swath.testing import FakeEcs
 from swath.testing.conformance import Place
 from swath.testing.dask import DaskServers
 
-RUNNERS = ("inprocess", "local", "dask")
+RUNNERS = ("inprocess", "local", "dask", "fargate")
 """Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
 
 N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
@@ -39,3 +42,20 @@ def local_place(tmp_path: Path) -> Place:
 def dask_place(tmp_path: Path, dask_servers: DaskServers) -> Place:
     settings = tuple(f"{name}={value}" for name, value in dask_servers.settings.items())
     return Place("dask", str(tmp_path / "root"), settings, runs_gpus=False, n_many=N_MANY)
+
+
+@pytest.fixture
+def fargate_place(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    image = f"swath:{swath.__version__}"
+    with FakeEcs(slots=8, second_s=0.05) as ecs:
+        ecs.add_cluster("swath")
+        ecs.add_definition("swath", command=["swath", "--version"], image=image)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs.endpoint)
+        settings = (
+            "fargate.cluster=swath",
+            "fargate.task_definition=swath",
+            "fargate.subnets=subnet-0a",
+            "aws.poll_s=1",
+        )
+        root = f"s3://{s3_bucket}/root"
+        yield Place("fargate", root, settings, runs_gpus=False, n_many=N_MANY)
