@@ -210,6 +210,17 @@ def test_a_folder_is_listed_when_many_are_asked_for_and_few_are_not(faulty_s3):
     assert [each.method for each in proxy.seen()] == ["HEAD", "HEAD"]
 
 
+def test_folders_below_are_not_listed_for_files_of_a_folder(faulty_s3):
+    proxy, root = faulty_s3(share=0)
+    store = open_store(root)
+    store.write_many((join(root, "below", str(i)), b"") for i in range(30))
+    store.write_many((join(root, str(i)), b"") for i in range(30))
+    proxy.forget()
+    assert len(store.stats(root, map(str, range(40)))) == 30
+    (asked,) = proxy.seen()
+    assert "delimiter=%2F" in asked.path
+
+
 def test_a_folder_is_deleted_in_bulk(faulty_s3):
     proxy, root = faulty_s3(share=0)
     store = open_store(root)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swath.errors import DataError, NotFoundError, StoreError
-from swath.plan.identity import source_identity
+from swath.plan.identity import source_identities
 from swath.raster.header import Header, headers_in_child
 from swath.raster.spec import split_header_key
 from swath.store import join, normalise, open_store
@@ -36,11 +36,12 @@ def known_headers(root: str, keys: Iterable[str]) -> dict[str, Header | DataErro
     if not isinstance(remembered, dict):
         remembered = {}  # damaged: it is a memory, no more
     found: dict[str, Header | DataError] = {}
-    identities: dict[str, str | None] = {}
-    for key in dict.fromkeys(keys):
-        identities[key] = source_identity(normalise(split_header_key(key)[0]))
+    files = {key: normalise(split_header_key(key)[0]) for key in keys}
+    sources = source_identities(files.values())
+    identities = {key: sources[file] for key, file in files.items()}
+    for key, identity in identities.items():
         entry = remembered.get(key)
-        if entry is not None and entry["identity"] == identities[key] != "name":
+        if entry is not None and entry["identity"] == identity != "name":
             found[key] = Header.from_json(entry["header"])
     missing = [key for key in identities if key not in found]
     if missing:

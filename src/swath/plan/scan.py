@@ -16,7 +16,7 @@ from swath.errors import GraphError, NotFoundError
 from swath.plan.canonical import fingerprint_of
 from swath.plan.command import is_pinned
 from swath.plan.graph import Graph, UnitNode
-from swath.plan.identity import source_identity
+from swath.plan.identity import source_identities
 from swath.plan.reason import Before, Cause, Reason, explain
 from swath.plan.record import SIDECAR, Record, command_folder, read_all
 from swath.plan.select import Wish
@@ -82,7 +82,9 @@ def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
         If a source that a selected unit reads does not exist, or if all that was selected waits
         for commands that are neither up to date nor selected.
     """
-    sources = _Sources()
+    sources = source_identities(
+        read.source for unit in graph.units for read in unit.reads if read.source
+    )
     folders = _Folders()
     found: list[Scanned] = []
     missing: list[tuple[UnitNode, str, str]] = []
@@ -95,7 +97,7 @@ def scan(graph: Graph, wish: Wish, memory: Memory = no_memory) -> list[Scanned]:
             if not read.source:
                 known.append([read.name, found[read.producer].fingerprint, read.output])
                 continue
-            identity = sources.identity(read.source)
+            identity = sources[read.source]
             if identity is None:
                 missing.append((unit, read.name, read.source))
             identities[read.name, read.source] = identity or "missing"
@@ -186,19 +188,6 @@ def _before(experiments: Collection[str], kind: str, unit: str, memory: Memory) 
 def _title(graph: Graph, index: int) -> str:
     unit = graph.units[index]
     return f"{graph.nodes[unit.node].command.kind} {unit.unit.name}"
-
-
-class _Sources:
-    """Identities of source files, each looked at once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str | None] = {}
-
-    def identity(self, uri: str) -> str | None:
-        """Return size and version, or the hash of a small file; None if there is no such file."""
-        if uri not in self._known:
-            self._known[uri] = source_identity(uri)
-        return self._known[uri]
 
 
 class _Folder:

@@ -21,7 +21,7 @@ from swath.errors import StoreError
 from swath.store import open_store
 from swath.store.parts import existing_parts
 from swath.store.retry import Patience
-from swath.store.vsi import FOLDERS, folders_named, gdal_options, uri_of_vsi, vsi_path
+from swath.store.vsi import FOLDERS, folders_named, gdal_options, vsi_path
 
 OPENING_S, READING_S = 2, 10
 """Seconds to wait, all waits of one try to open or to read together, before it is given up. GDAL
@@ -80,7 +80,7 @@ def gdal_path(uri: str, folders: set[str]) -> str:
         # Names beside a remote file are not tried one by one, which would take 80 requests.
         _tell(folder, {_LOOK_BESIDE: "EMPTY_DIR", **gdal_options(folder)})
     if path.startswith(FOLDERS):
-        _tell(path, {_LOOK_BESIDE: "TRUE"} if _has_beside(path) else {})
+        _tell(path, {_LOOK_BESIDE: "TRUE"} if _has_beside(uri) else {})
     return path
 
 
@@ -92,30 +92,30 @@ def check_reachable(uri: str) -> None:
     StoreError
         With the reason, which GDAL tells in the words of each service.
     """
-    remote = uri_of_vsi(vsi_path(uri))
-    if remote is not None:
-        open_store(remote).stat(remote)
+    if _is_on_store(uri):
+        open_store(uri).stat(uri)
+
+
+def _is_on_store(uri: str) -> bool:
+    """Tell whether a raster is named by URI; a path of GDAL's own needs no store, and gets none."""
+    return vsi_path(uri) != uri
 
 
 def _virtual_text(uri: str) -> str:
     """Return the text of a virtual raster, which may name files of any store."""
     if not uri.partition("?")[0].lower().endswith(".vrt"):
         return ""
-    remote = uri_of_vsi(vsi_path(uri))
-    if remote is not None:
-        return open_store(remote).read(remote).decode(errors="replace")
+    if _is_on_store(uri):
+        return open_store(uri).read(uri).decode(errors="replace")
     if uri.startswith("/vsi") or not Path(uri).is_file():
         return ""
     return Path(uri).read_text(encoding="utf-8", errors="replace")
 
 
-def _has_beside(path: str) -> bool:
+def _has_beside(uri: str) -> bool:
     """Tell whether files belong to a remote raster, so that GDAL has to look for them."""
-    name = path.partition("?")[0].lower()
-    remote = uri_of_vsi(path)
-    if remote is None:
-        return True
-    return not name.endswith(_ONE_FILE) or bool(existing_parts(remote))
+    name = uri.partition("?")[0].lower()
+    return not (_is_on_store(uri) and name.endswith(_ONE_FILE)) or bool(existing_parts(uri))
 
 
 def _tell(beginning: str, options: dict[str, str]) -> None:

@@ -30,7 +30,7 @@ FEW = 16
 """Up to so many objects are asked for one by one, at once; for more the folder is listed."""
 
 PAGE = 1_000  # objects in one answer of a service, and in one request to remove them
-RETRIES_OF_A_PART = 20  # by the library: a large upload is not begun again for one of its parts
+N_RETRIES = 20  # by the library, where one call is many requests: it begins none of them anew
 LARGEST_COPY = 5 << 30  # of S3, in bytes
 WRITER = "swathwriter"  # name of the metadata with which a writer knows its own object again
 
@@ -63,7 +63,9 @@ class ObjectStore:
             found = in_order(lambda path: self._stat_or_none(prefix + path), wanted)
             pairs = zip(wanted, found, strict=True)
             return {path: stat for path, stat in pairs if stat is not None}
-        return {path: stat for path, stat in self.list(uri) if path in wanted}
+        is_flat = not any("/" in path for path in wanted)
+        listed = self._list_flat(uri) if is_flat else self._list(uri)
+        return {path: stat for path, stat in listed if path in wanted}
 
     def exists(self, uri: str) -> bool:
         """Tell whether there is an object under exactly this key."""
@@ -179,6 +181,12 @@ class ObjectStore:
         self._delete_keys([f"{key}/{path}" for path, _ in self._list(uri)], uri)
         self._delete_keys([key], uri)
 
+    def _list_flat(self, uri: str) -> Iterator[tuple[str, Stat]]:
+        """Yield the objects of a folder itself, whatever lies in folders below it."""
+        at = self._at(uri, n_retries=N_RETRIES)
+        found = self._try(lambda: transfer.objects_in(at), uri)
+        return ((path[len(at.key) + 1 :] if at.key else path, stat) for path, stat in found)
+
     def _list(self, uri: str) -> Iterator[tuple[str, Stat]]:
         """Yield all objects; a page that failed is asked for again, and those before it are not."""
         if is_web(uri):
@@ -231,7 +239,7 @@ class ObjectStore:
         if path.stat().st_size <= transfer.PART_BYTES:
             self.write(uri, path.read_bytes())
             return
-        at = self._at(uri, n_retries=RETRIES_OF_A_PART)
+        at = self._at(uri, n_retries=N_RETRIES)
         self._try(lambda: transfer.send_file(at, path), uri)
 
     def _at(self, uri: str, *, n_retries: int = 0) -> transfer.Remote:

@@ -77,6 +77,12 @@ def first_byte(at: Remote) -> Stat:
     return stat_of(library().get(at.client, at.key, options={"range": (0, 1)}).meta)
 
 
+def objects_in(at: Remote) -> list[tuple[str, Stat]]:
+    """Return key, size and version of the objects in a folder, without those in folders below."""
+    found = library().list_with_delimiter(at.client, at.key or None)
+    return [(meta["path"], stat_of(meta)) for meta in found["objects"]]
+
+
 def attributes(at: Remote) -> Mapping[str, str]:
     """Return the metadata that the writer of an object gave it."""
     found: Mapping[str, str] = library().get(at.client, at.key, options={"head": True}).attributes
