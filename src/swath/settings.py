@@ -248,13 +248,9 @@ class Settings:
         return [(key_of(name), value) for name, value in self._values.items()]
 
 
-def saved_settings(saved: Mapping[str, object], overrides: Iterable[str] = ()) -> Settings:
-    """Return the settings that a run was started with, and what its later client overrides."""
-    values = {name: _value(name, value, "the run") for name, value in saved.items()}
-    for override in overrides:
-        name, _, text = override.partition("=")
-        values[name] = _value(name, text, "command line")
-    return Settings(values)
+def saved_settings(saved: Mapping[str, object]) -> Settings:
+    """Return the settings that a run was started with, for its later clients."""
+    return Settings({name: _value(name, value, "the run") for name, value in saved.items()})
 
 
 def key_of(name: str) -> Key:

@@ -11,7 +11,6 @@ from typing import Any, TextIO
 from swath.cli.render import duration
 from swath.plan.plan import Plan
 from swath.run.events import Event
-from swath.run.folder import RunFolder
 from swath.run.status import RunStatus, SplitState, SplitStatus
 
 QUIET_S = 10.0
@@ -101,9 +100,10 @@ def of_plan(plan: Plan) -> Progress:
     )
 
 
-def following(folder: RunFolder) -> Progress:
-    """Return the progress of a run that was started before."""
-    return Progress(RunStatus(folder).splits.values())
+def following(status: RunStatus) -> Progress:
+    """Return the progress of a run that was started before, and is as `status` tells."""
+    status.update()
+    return Progress(status.splits.values())
 
 
 def _now(splits: list[SplitStatus]) -> str:

@@ -15,6 +15,7 @@ from swath.cli.progress import following
 from swath.cli.run import end_of, tell_detached
 from swath.run.folder import RunFolder
 from swath.run.life import try_again
+from swath.run.status import RunStatus
 
 
 @click.command("retry")
@@ -31,8 +32,9 @@ def command(run: str, root: str | None, detach: bool, as_json: bool, verbose: bo
     """
     interruptible_by_signals()
     folder = RunFolder.find(run, root)
-    with following(folder) as progress:
-        outcome = try_again(folder, progress.emit, is_detached=detach)
+    status = RunStatus(folder)
+    with following(status) as progress:
+        outcome = try_again(folder, progress.emit, status.events, is_detached=detach)
     if outcome is None:
         tell_detached(folder)
         return 0

@@ -9,6 +9,7 @@ from swath.cli.progress import following
 from swath.cli.run import end_of
 from swath.run.folder import RunFolder
 from swath.run.life import take_up
+from swath.run.status import RunStatus
 
 
 @click.command("wait")
@@ -23,6 +24,7 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> int:
     swath run.
     """
     folder = RunFolder.find(run, root)
-    with following(folder) as progress:
-        outcome = take_up(folder, progress.emit)
+    status = RunStatus(folder)
+    with following(status) as progress:
+        outcome = take_up(folder, progress.emit, status.events)
     return end_of(folder, outcome, as_json=as_json)

@@ -260,10 +260,10 @@ def execute(
         if started is not None:
             started(folder)
         life = Life.of(folder, emit)
-        life.runner.start(life.context)
+        life.start()
         outcome = None if is_detached else life.follow()
-    if is_detached:
-        life.detach()
+        if is_detached:
+            life.detach()
     return RunResult(made, outcome, folder, write_results(results_of(made)))
 
 

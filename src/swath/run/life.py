@@ -21,6 +21,7 @@ from swath.errors import ConfigError, DeclarationError, InterruptedRunError
 from swath.plan.command import Pipeline
 from swath.run.events import Emit, EventReader, ignore
 from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder, last_run, runs_of
+from swath.run.interrupt import interruptible
 from swath.run.lease import client_of, in_hand, is_in_hand, is_locked
 from swath.run.prepare import results_of_run, write_results
 from swath.run.processes import end_processes
@@ -41,8 +42,8 @@ class Life:
     context: RunContext
 
     @classmethod
-    def of(cls, folder: RunFolder, emit: Emit = ignore, overrides: Sequence[str] = ()) -> Life:
-        """Take up a run.
+    def of(cls, folder: RunFolder, emit: Emit = ignore, events: EventReader | None = None) -> Life:
+        """Take up a run; what `events` has read is not told to `emit` any more.
 
         Raises
         ------
@@ -56,10 +57,19 @@ class Life:
                 where=folder.uri,
                 mend="It was written by an older Swath; run the experiment again.",
             )
-        settings = saved_settings(about["settings"], overrides)
+        settings = saved_settings(about["settings"])
         splits = splits_of(folder.read_plan(), settings)
-        context = RunContext(folder, splits, settings, about["keep_going"], emit)
+        context = RunContext(folder, splits, settings, about["keep_going"], emit, events)
         return cls(make_runner(about["runner"], settings), context)
+
+    def start(self) -> None:
+        """Start what is not done; whoever calls has it in hand, and may be interrupted."""
+        try:
+            with interruptible(lambda: self.runner.cancel(self.context)):
+                self.runner.start(self.context)
+        except InterruptedRunError:
+            _conclude(self.context.folder, None)
+            raise
 
     def follow(self) -> Outcome:
         """Follow it to its end, which is written down; whoever calls has it in hand."""
@@ -71,6 +81,11 @@ class Life:
             raise
         _conclude(folder, outcome)
         return outcome
+
+    def wait_until_still(self) -> None:
+        """Wait for what was cancelled, and may take a while to stop."""
+        while any(not item.has_ended for item in self.runner.look(self.context).values()):
+            time.sleep(max(0.2, self.runner.abilities.poll_s / 4))
 
     def detach(self) -> None:
         """Let it go on without this client; what needs one gets one in the background."""
@@ -195,30 +210,55 @@ def _earlier_runs(pipelines: Sequence[Pipeline]) -> list[RunFolder]:
     return list(found.values())
 
 
-def take_up(folder: RunFolder, emit: Emit = ignore) -> Outcome:
+def take_up(folder: RunFolder, emit: Emit = ignore, events: EventReader | None = None) -> Outcome:
     """Follow a run that goes on to its end; starts what an earlier client had not come to.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    emit
+        Is called with every event as it comes.
+    events
+        Has read what is not to be told any more; default: everything is told.
 
     Raises
     ------
     InterruptedRunError
         If it was stopped.
     """
-    reader = EventReader(folder)
+    events = events or EventReader(folder)
     while is_in_hand(folder):
-        for event in reader.new():
-            emit(event)
+        _pass_on(events, emit)
         time.sleep(0.2 if folder.is_local else 2.0)
     with in_hand(folder):
+        _pass_on(events, emit)
         outcome = outcome_in(folder)
         if outcome is None:
-            outcome = Life.of(folder, emit).follow()
+            outcome = Life.of(folder, emit, events).follow()
     return outcome
 
 
+def _pass_on(events: EventReader, emit: Emit) -> None:
+    for event in events.new():
+        emit(event)
+
+
 def try_again(
-    folder: RunFolder, emit: Emit = ignore, *, is_detached: bool = False
+    folder: RunFolder,
+    emit: Emit = ignore,
+    events: EventReader | None = None,
+    *,
+    is_detached: bool = False,
 ) -> Outcome | None:
     """Run what of a run failed, and what never started for that reason; None if detached.
+
+    Parameters
+    ----------
+    folder, emit, events
+        See `take_up`.
+    is_detached
+        True to return once everything is started.
 
     Raises
     ------
@@ -231,16 +271,17 @@ def try_again(
             where=folder.uri,
             mend=f"Wait for it: swath wait {folder.uri}",
         )
-    life = Life.of(folder, emit)
-    if {split.key for split in life.context.splits} <= folder.done():
-        raise ConfigError(f"everything of the run {folder.id} is done.", where=folder.uri)
+    life = Life.of(folder, emit, events)
     with in_hand(folder):
+        if {split.key for split in life.context.splits} <= folder.done():
+            raise ConfigError(f"everything of the run {folder.id} is done.", where=folder.uri)
+        life.wait_until_still()
         folder.remove(OUTCOME)
         folder.remove(CANCELLED)
-        life.runner.start(life.context)
+        life.start()
         if not is_detached:
             return life.follow()
-    life.detach()
+        life.detach()
     return None
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from swath.errors import ConfigError
-from swath.run.events import Emit
+from swath.run.events import Emit, EventReader
 from swath.run.folder import RunFolder
 from swath.run.jobs import Job
 from swath.run.splits import RunSplit
@@ -166,6 +166,8 @@ class RunContext:
         True to finish what does not depend on a failure.
     emit
         Takes the events of all splits as they come.
+    events
+        Has read what is not to be passed on any more; None: everything is.
     """
 
     folder: RunFolder
@@ -173,6 +175,7 @@ class RunContext:
     settings: Settings
     keep_going: bool
     emit: Emit
+    events: EventReader | None = None
 
 
 class Severity(enum.StrEnum):

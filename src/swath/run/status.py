@@ -89,7 +89,21 @@ class SplitStatus:
 
 
 class RunStatus:
-    """The status of all splits of a run; `update` reads what is new."""
+    """The status of all splits of a run; `update` reads what is new.
+
+    Attributes
+    ----------
+    folder
+        The run.
+    experiments
+        Their ids.
+    splits
+        By key.
+    events
+        Has read what is told here.
+    is_alive
+        True if anything of the run goes on.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -102,7 +116,7 @@ class RunStatus:
             )
             for split in plan["splits"]
         }
-        self._reader = EventReader(folder)
+        self.events = EventReader(folder)
         self.is_alive = False
 
     def update(self, seen: Mapping[str, Seen] | None = None) -> None:
@@ -115,7 +129,7 @@ class RunStatus:
             tell anything, and why others do not start.
         """
         self.is_alive = goes_on(self.folder)
-        for event in self._reader.new():
+        for event in self.events.new():
             if event.split in self.splits:
                 self.splits[event.split].take(event)
         for key, said in (seen or {}).items():

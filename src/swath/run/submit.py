@@ -165,7 +165,7 @@ class _Follower:
     def __init__(self, backend: SubmittedBackend, context: RunContext) -> None:
         self._backend = backend
         self._context = context
-        self._reader = EventReader(context.folder)
+        self._reader = context.events or EventReader(context.folder)
         self._stopped: int | None = None
 
     def until_ended(self, now: Round) -> dict[str, Seen]:

@@ -34,6 +34,12 @@ from swath.run.splits import RunSplit
 from swath.settings import Settings, cores
 
 POLL_S = 0.05
+"""Seconds between two looks at make, and at the events of a run on a disk."""
+
+STORE_POLL_S = 1.0
+"""Seconds between two looks at the events of a run on a store, where each is a request."""
+
+MAKEFILE = "Makefile"
 
 MAKE_LOG = "make.log"
 """What make itself prints, beside the logs of the splits."""
@@ -63,7 +69,7 @@ class LocalRunner:
 
     def requests(self, context: RunContext) -> list[dict[str, Any]]:
         """Return the Makefile."""
-        return [{"Makefile": makefile(context.splits, context.folder)}]
+        return [{MAKEFILE: makefile(context.splits, context.folder)}]
 
     def start(self, context: RunContext) -> None:
         """Write the Makefile and run make on it, unless it is at work already."""
@@ -74,10 +80,10 @@ class LocalRunner:
         here = folder.machine_path
         for name in ("logs", "done"):
             (here / name).mkdir(parents=True, exist_ok=True)
-        (here / "Makefile").write_bytes(os.fsencode(makefile(context.splits, folder)))
+        (here / MAKEFILE).write_bytes(os.fsencode(makefile(context.splits, folder)))
         alive = lock(folder, "alive", inherit=True)
         try:
-            arguments = [make, f"-j{self._jobs}", "--output-sync=target", "-f", "Makefile", "all"]
+            arguments = [make, f"-j{self._jobs}", "--output-sync=target", "-f", MAKEFILE, "all"]
             if context.keep_going:
                 arguments.append("--keep-going")
             with (here / MAKE_LOG).open("ab") as log:
@@ -103,12 +109,18 @@ class LocalRunner:
             If the user interrupts; all processes of the run are gone then.
         """
         folder = context.folder
-        reader = EventReader(folder)
+        reader = context.events or EventReader(folder)
+        look_s = POLL_S if folder.is_local else STORE_POLL_S
+        next_look = 0.0
         try:
             with interruptible(lambda: self.cancel(context)):
                 while self._is_at_work(folder):
-                    for event in reader.new():
-                        context.emit(event)
+                    if time.monotonic() >= next_look:
+                        next_look = time.monotonic() + look_s
+                        for event in reader.new():
+                            context.emit(event)
+                        if folder.has(CANCELLED):
+                            self.cancel(context)
                     time.sleep(POLL_S)
         finally:
             for event in reader.new():
@@ -170,8 +182,12 @@ def _environment() -> Mapping[str, str]:
 
 
 def _outcome(context: RunContext) -> Outcome:
-    """Tell by the done files what is done, and by the events what failed."""
-    done = context.folder.done()
-    events = context.folder.store.list(context.folder.place("events"))
-    started = {name.partition(".")[0] for name, _ in events}
+    """Tell by the done files what is done, and by the logs of this start of make what failed."""
+    done, here = context.folder.done(), context.folder.machine_path
+    try:
+        since = (here / MAKEFILE).stat().st_mtime_ns
+    except FileNotFoundError:  # it was never started, or on another machine
+        return outcome_of(context.splits, done, ())
+    logs = (here / "logs").glob("*.txt")
+    started = {path.stem for path in logs if path.stat().st_mtime_ns >= since}
     return outcome_of(context.splits, done, started - done)
