@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.table import Row, markdown
 
-NAMES = ("startup", "splits", "planning", "chips", "prediction", "evaluation")
+NAMES = ("startup", "splits", "runners", "planning", "chips", "prediction", "evaluation")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("startup", "splits", "planning", "chips", "prediction", "evaluation")
+NAMES = ("startup", "splits", "runners", "planning", "chips", "prediction", "evaluation")
 SLOW = ("startup", "prediction", "evaluation")  # they import torch or scikit-learn in processes
 
 
