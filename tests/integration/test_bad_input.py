@@ -232,7 +232,7 @@ def root_below_a_file(b: Bench) -> None:
 
 def root_on_a_remote_store(b: Bench) -> None:
     b.declare("experiment(scene('a'), good)")
-    b.root = "s3://bucket/root"
+    b.root = "az://container/root"
 
 
 def root_of_unknown_scheme(b: Bench) -> None:
@@ -309,7 +309,7 @@ CASES: list[tuple[Callable[[Bench], None], tuple[str, ...]]] = [
     (json_of_a_later_schema, ("schema is 99", "config.json", "newer Swath")),
     (root_is_a_file, ("root", "cannot be written to", "mend:")),
     (root_below_a_file, ("/proc/version/below", "cannot be written to", "mend:")),
-    (root_on_a_remote_store, ("s3://bucket/root", "no installed extra serves s3://", "mend:")),
+    (root_on_a_remote_store, ("az://container", "AZURE_STORAGE_ACCOUNT_NAME", "mend:")),
     (root_of_unknown_scheme, ("ftp://host/root", "'ftp'", "mend:")),
     (output_larger_than_the_disk, ("MiB", "free", "mend:")),
     (cycle, ("cycle", "one", "two", "mend:")),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from swath.errors import ForbiddenError, NotFoundError, StoreError, ThrottledError
+from swath.errors import ConfigError, ForbiddenError, NotFoundError, StoreError, ThrottledError
 from swath.store import join, open_store
 from swath.store.transfer import PART_BYTES
 
@@ -102,7 +102,7 @@ def test_a_service_that_is_not_there_is_named(monkeypatch, impatient, s3_bucket)
 
 def test_without_credentials_it_is_told_how_to_get_some(s3_bucket, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(ForbiddenError, match=r"no AWS credentials.*store\.anonymous"):
+    with pytest.raises(ConfigError, match=r"no AWS credentials.*store\.anonymous"):
         open_store("s3://bucket/a")
 
 

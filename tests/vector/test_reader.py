@@ -13,6 +13,7 @@ from pyproj import Transformer
 
 from swath.errors import DataError
 from swath.grid.grid import Bounds
+from swath.store import open_store
 from swath.vector.reader import read_vector
 
 POINTS = [(15.0, 45.0), (15.1, 45.1)]
@@ -116,7 +117,7 @@ def test_layer_is_chosen_by_name(tmp_path: Path) -> None:
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no\.gpkg: .*No such file.*Correct the path"):
+    with pytest.raises(DataError, match=r"no\.gpkg: .*there is no .*Check the path"):
         read_vector(str(tmp_path / "no.gpkg"), crs="EPSG:4326")
     for name in ("broken.gpkg", "broken.geojson", "broken.parquet"):
         (tmp_path / name).write_text("not a vector file")
@@ -157,3 +158,38 @@ def test_unknown_property_lists_the_others(tmp_path: Path) -> None:
     frame(1).to_file(path)
     with pytest.raises(DataError, match=r"no property 'sort'.*Choose one of: name"):
         read_vector(str(path), crs="EPSG:4326").values("sort")
+
+
+@pytest.mark.parametrize("suffix", ["geojson", "shp", "parquet"])
+def test_features_on_a_store_are_those_of_the_file(
+    tmp_path: Path, s3_bucket: str, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("SWATH_STORE_CACHE_FOLDER", str(tmp_path / "cache"))
+    files = tmp_path / "files"
+    files.mkdir()
+    uri = f"s3://{s3_bucket}/labels/points.{suffix}"
+    store = open_store(uri)
+    for n in (2, 3):
+        path = files / f"points.{suffix}"
+        if suffix == "parquet":
+            frame(n).to_parquet(path)
+        else:
+            frame(n).to_file(path)
+        for file in files.iterdir():
+            store.write(f"s3://{s3_bucket}/labels/{file.name}", file.read_bytes())
+        features = read_vector(uri, crs="EPSG:32633")
+        assert read_vector(uri, crs="EPSG:32633") is features, "read once per process"
+        assert features.values("name").tolist() == [f"p{i}" for i in range(n)]
+        assert features.uri == uri
+
+
+def test_what_a_store_has_not_or_forbids_is_told(
+    s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"s3://{s3_bucket}/labels/a.gpkg"
+    with pytest.raises(DataError, match=r"cannot be opened: there is no s3://.*/a\.gpkg"):
+        read_vector(uri, crs="EPSG:4326")
+    open_store(uri).write(uri, b"private")
+    monkeypatch.setenv("SWATH_STORE_ANONYMOUS", "yes")
+    with pytest.raises(DataError, match="access is denied"):
+        read_vector(uri, crs="EPSG:4326")

@@ -13,7 +13,7 @@ from swath.plan.command import is_pinned
 from swath.plan.plan import Plan
 from swath.plan.record import SIDECAR, Record, command_folder, sidecar, write_part
 from swath.plan.scan import Memory, State
-from swath.store import open_store
+from swath.store import copy, open_store
 
 
 def touch(plan: Plan, memory: Memory) -> tuple[list[int], list[int]]:
@@ -77,7 +77,7 @@ def _take_over(plan: Plan, index: int, memory: Memory) -> dict[str, tuple[str, i
         if not store.exists(old):
             return None
         if old != uri:
-            store.copy(old, uri)
+            copy(old, uri)
         if is_pinned(graph_unit.unit.outputs[output]):
             made_for = sidecar(plan.scanned[index].fingerprint, graph_unit.unit.name)
             store.write(uri + SIDECAR, made_for)

@@ -71,9 +71,9 @@ def gdal_path(uri: str, folders: set[str]) -> str:
     Raises
     ------
     StoreError
-        If there are no credentials, or the store cannot be asked what lies beside the file.
-    MissingExtraError
-        If a library is missing that the store needs.
+        If the store cannot be asked what lies beside the file.
+    DeclarationError
+        If there are no credentials, or a library is missing.
     """
     path = vsi_path(uri)
     for folder in folders:

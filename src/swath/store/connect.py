@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from swath.errors import ConfigError, ForbiddenError, MissingExtraError, StoreError
+from swath.errors import ConfigError, MissingExtraError, StoreError
 from swath.optional import require
 from swath.store.failures import shown
 from swath.store.options import StoreOptions
@@ -87,7 +87,7 @@ def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectSt
     ------
     MissingExtraError
         If the library is not installed.
-    ForbiddenError
+    ConfigError
         If there are no credentials and they are needed.
     """
     scheme, _, rest = base.partition("://")
@@ -143,7 +143,10 @@ def _s3(
 ) -> ObjectStore:
     endpoint, region = s3_endpoint(options), s3_region(options)
     config: dict[str, Any] = {"request_payer": options.requester_pays} | _anonymous(options)
-    provider = None if options.anonymous else s3_credentials(options)
+    try:
+        provider = None if options.anonymous else s3_credentials(options)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"s3://{bucket}", mend=error.mend) from None
     if provider is not None:
         region = region or provider.config.get("region")
     if endpoint is not None:
@@ -166,8 +169,8 @@ def s3_credentials(options: StoreOptions) -> Any:
 
     Raises
     ------
-    ForbiddenError
-        If there are none.
+    ConfigError
+        If there are none, or they have expired.
     MissingExtraError
         If a profile is set and boto3 is not installed.
     """
@@ -185,7 +188,7 @@ def s3_credentials(options: StoreOptions) -> Any:
     try:
         session = boto3.Session(profile_name=options.profile)
         if session.get_credentials() is None:
-            raise ForbiddenError(
+            raise ConfigError(
                 "no AWS credentials were found.",
                 mend="Log in (aws sso login), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
                 'AWS_SECRET_ACCESS_KEY; for public data set store.anonymous = "yes".',
@@ -193,7 +196,7 @@ def s3_credentials(options: StoreOptions) -> Any:
         provider = provided.Boto3CredentialProvider(session, ttl=_RENEWED)
         provider()
     except wrong.BotoCoreError as error:
-        raise ForbiddenError(
+        raise ConfigError(
             f"the AWS credentials cannot be used: {error}", mend="Log in again (aws sso login)."
         ) from None
     return provider

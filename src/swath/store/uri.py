@@ -77,10 +77,8 @@ def open_store(uri: str) -> Store:
     ------
     MissingExtraError
         If the scheme is remote and the library that serves it is not installed.
-    ForbiddenError
-        If there are no credentials and they are needed.
     ConfigError
-        If the scheme is unknown, or a setting is wrong.
+        If the scheme is unknown, a setting is wrong, or credentials are needed and there are none.
     """
     scheme = scheme_of(uri)
     if scheme == "file":

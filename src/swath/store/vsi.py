@@ -83,7 +83,7 @@ def gdal_options(folder: str) -> dict[str, str]:
 
     Raises
     ------
-    ForbiddenError
+    ConfigError
         If there are no credentials and they are needed.
     """
     options = store_options()

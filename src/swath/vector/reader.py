@@ -9,9 +9,12 @@ only the features that it meets, in the order of the file.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import geopandas
@@ -21,8 +24,12 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from swath.errors import DataError
+from swath.errors import DataError, StoreError
 from swath.grid.grid import Bounds
+from swath.store import is_local, open_store
+from swath.store.cache import fetch_with_parts
+from swath.store.failures import shown
+from swath.store.parts import existing_parts
 
 CACHED_FILES = 32  # one scene asks for two (labels, area); a split works scene by scene
 
@@ -114,7 +121,8 @@ def read_vector(uri: str, layer: str | None = None, crs: str | None = None) -> F
     Parameters
     ----------
     uri
-        Path or URI of a GeoJSON, GeoPackage, shapefile or GeoParquet file.
+        Path or URI of a GeoJSON, GeoPackage, shapefile or GeoParquet file. One on a store is copied
+        to this machine.
     layer
         Name of the layer. None: the only one.
     crs
@@ -123,7 +131,7 @@ def read_vector(uri: str, layer: str | None = None, crs: str | None = None) -> F
     Returns
     -------
     Features
-        Shared by all callers in this process until the file changes (size or time of change).
+        Shared by all callers in this process until the file changes, see `file_identity`.
 
     Raises
     ------
@@ -138,35 +146,49 @@ def read_vector(uri: str, layer: str | None = None, crs: str | None = None) -> F
     return _read(uri, layer, crs, file_identity(uri))
 
 
-def file_identity(uri: str) -> tuple[int, int]:
-    """Return size in bytes and time of change in ns of a local file, zeros for a remote one.
+def file_identity(uri: str) -> tuple[Hashable, ...]:
+    """Return what changes when a file does; zeros for a path of GDAL's virtual file systems.
 
-    Of a shapefile the parts beside it count, too: its attributes are in another file.
+    Size and time of change of a local file, size and version of one on a store. Of a shapefile the
+    parts beside it count, too: its attributes are in another file.
 
     Raises
     ------
     DataError
-        If there is no such file.
+        If there is no such file, or it may not be read.
     """
-    if "://" in uri or uri.startswith("/vsi"):
+    if uri.startswith("/vsi"):
         return 0, 0
     try:
-        status = Path(uri).stat()
-    except OSError as error:
-        raise DataError(
-            f"The vector file cannot be opened: {error.strerror}.",
-            where=uri,
-            mend="Correct the path.",
-        ) from error
-    parts = [status]
-    if uri.lower().endswith(".shp"):
-        beside = (Path(uri).with_suffix(suffix) for suffix in (".dbf", ".prj", ".cpg"))
-        parts += [path.stat() for path in beside if path.exists()]
-    return sum(part.st_size for part in parts), max(part.st_mtime_ns for part in parts)
+        own = open_store(uri).stat(uri)
+        known = own if own.version else (own.size, object())  # one without a version is asked for
+        return known, *sorted(existing_parts(uri).items())
+    except StoreError as error:
+        raise _cannot_be_opened(error, uri) from error
+
+
+def _cannot_be_opened(error: StoreError, uri: str) -> DataError:
+    return DataError(
+        f"The vector file cannot be opened: {error.what}", where=shown(uri), mend=error.mend
+    )
+
+
+@contextmanager
+def _local(uri: str) -> Iterator[str]:
+    """Give a local path of a file: its own, or one of a copy with its parts that is removed."""
+    if is_local(uri) or uri.startswith("/vsi"):
+        yield uri
+        return
+    with TemporaryDirectory(prefix="swath-") as folder:
+        try:
+            path = fetch_with_parts(uri, Path(folder))
+        except StoreError as error:
+            raise _cannot_be_opened(error, uri) from error
+        yield str(path)
 
 
 @lru_cache(maxsize=CACHED_FILES)
-def _read(uri: str, layer: str | None, crs: str | None, identity: tuple[int, int]) -> Features:
+def _read(uri: str, layer: str | None, crs: str | None, identity: tuple[Hashable, ...]) -> Features:
     del identity  # part of the key: a changed file is read anew
     frame = _frame(uri, layer)
     present = ~(frame.geometry.isna() | frame.geometry.is_empty)
@@ -179,18 +201,8 @@ def _read(uri: str, layer: str | None, crs: str | None, identity: tuple[int, int
 
 def _frame(uri: str, layer: str | None) -> geopandas.GeoDataFrame:
     try:
-        if uri.lower().endswith(_PARQUET_SUFFIXES):
-            return geopandas.read_parquet(uri)
-        layers = [str(name) for name in pyogrio.list_layers(uri)[:, 0]]
-        if (layer is None and len(layers) != 1) or (layer is not None and layer not in layers):
-            raise DataError(
-                f"The file has no layer {layer!r}."
-                if layer is not None
-                else f"The file has {len(layers)} layers, and none is named.",
-                where=uri,
-                mend=f"Set `layer` to one of: {', '.join(layers)}.",
-            )
-        frame = geopandas.read_file(uri, layer=layer or layers[0], engine="pyogrio")
+        with _local(uri) as path:
+            frame = _table(path, layer, uri)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
         raise DataError(
             f"The vector file cannot be read: {error}",
@@ -202,6 +214,21 @@ def _frame(uri: str, layer: str | None) -> geopandas.GeoDataFrame:
             "The layer has no geometry, only a table.", where=uri, mend="Choose another `layer`."
         )
     return frame
+
+
+def _table(path: str, layer: str | None, uri: str) -> Any:
+    if path.lower().endswith(_PARQUET_SUFFIXES):
+        return geopandas.read_parquet(path)
+    layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+    if (layer is None and len(layers) != 1) or (layer is not None and layer not in layers):
+        raise DataError(
+            f"The file has no layer {layer!r}."
+            if layer is not None
+            else f"The file has {len(layers)} layers, and none is named.",
+            where=uri,
+            mend=f"Set `layer` to one of: {', '.join(layers)}.",
+        )
+    return geopandas.read_file(path, layer=layer or layers[0], engine="pyogrio")
 
 
 def _reprojected(

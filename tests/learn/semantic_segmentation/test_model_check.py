@@ -11,6 +11,7 @@ import pytest
 from swath.errors import ConfigError
 from swath.learn.semantic_segmentation.model_check import check_model, check_names
 from swath.learn.spec import WELL_KNOWN, SegmentationModel
+from swath.store import open_store
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from swath.learn.spec import WELL_KNOWN, SegmentationModel
         ({"encoder": "tu-resnet18", "weights": "imagnet"}, "Did you mean imagenet"),
         ({"encoder": "tu-test_resnet.no_such", "weights": "imagenet"}, "timm has no weights"),
         ({"weights": "/no/such.safetensors"}, "'/no/such.safetensors' does not exist"),
-        ({"weights": "s3://b/m.safetensors"}, "is not a file of this machine"),
+        ({"weights": "memory://b/no-such.safetensors"}, "b/no-such.safetensors' does not exist"),
     ],
 )
 def test_what_is_not_known_is_refused(fields: dict[str, str], message: str) -> None:
@@ -34,9 +35,12 @@ def test_what_is_not_known_is_refused(fields: dict[str, str], message: str) -> N
 
 def test_what_is_known_passes(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").touch()
+    remote = f"memory://{tmp_path.name}/m.safetensors"
+    open_store(remote).write(remote, b"")
     for fields in (
         {},
         {"weights": str(tmp_path / "m.safetensors")},
+        {"weights": remote},
         {"encoder": "dpn92", "weights": "imagenet+5k"},
         {"encoder": "tu-resnet18.a1_in1k", "weights": "imagenet"},
     ):

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, NotFoundError, StoreError
 from swath.learn.spec import SegmentationModel
 from swath.optional import require
-from swath.store import is_local, local_path
+from swath.store import normalise, open_store
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -64,16 +64,15 @@ def check_names(spec: SegmentationModel) -> None:
 
 
 def _check_file(uri: str) -> None:
-    if not is_local(uri):
+    uri = normalise(uri)
+    try:
+        open_store(uri).stat(uri)
+    except NotFoundError:
         raise ConfigError(
-            f"{uri!r} is not a file of this machine.",
-            where="model.weights",
-            mend="Download it, and give its path.",
-        )
-    if not local_path(uri).is_file():
-        raise ConfigError(
-            f"{uri!r} does not exist.", where="model.weights", mend="Correct the path."
-        )
+            f"{uri!r} does not exist.", where="model.weights", mend="Correct the path or URI."
+        ) from None
+    except StoreError as error:
+        raise ConfigError(error.what, where="model.weights", mend=error.mend) from None
 
 
 def _check_smp(smp: ModuleType, encoder: str, weights: str | None) -> None:
