@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from swath.run.events import EventReader
-from swath.run.folder import CANCELLED
 from swath.run.interrupt import interruptible, stopped
 from swath.run.runner import (
     Abilities,
@@ -25,9 +23,10 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
+from swath.run.watch import Watch
 
 LOOK_S = 1.0
-"""Events are passed on at least this often, in seconds."""
+"""A backend waits for splits to end at most this long, in seconds, before events are passed on."""
 
 
 class DrivenRunner:
@@ -130,7 +129,7 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
     splits = context.splits
     queue = _Queue(context, context.folder.done())
     number = {split.key: i for i, split in enumerate(splits)}
-    reader = (context.events or EventReader(context.folder)) if reads_events else None
+    watch = Watch(context, reads_events=reads_events)
     running: dict[int, RunSplit] = {}
     tries: dict[tuple[int, Cause], int] = {}
     failed: dict[str, Seen] = {}
@@ -144,9 +143,8 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
             running[started] = splits[started]
             backend.start(splits[started])
         ended = backend.wait(LOOK_S)
-        for event in reader.new() if reader is not None else ():
-            context.emit(event)
-        if context.folder.has(CANCELLED):
+        has_failed = any(seen.state is not JobState.DONE for seen in ended.values())
+        if watch.is_cancelled(at_once=has_failed):
             backend.cancel(context)
             raise stopped()
         for key, seen in ended.items():
@@ -162,6 +160,7 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
             else:
                 del running[index]
                 failed[key] = seen
+    watch.pass_on()
     return outcome_of(splits, queue.done, failed, failed)
 
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from swath.errors import ThrottledError, UnansweredError
-from swath.run.events import EventReader
-from swath.run.folder import CANCELLED
 from swath.run.interrupt import interruptible, stopped
 from swath.run.jobs import Job, jobs_of
 from swath.run.mending import MENDABLE, believed, has_failed, more_memory, next_standing, wanted
@@ -28,6 +26,7 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
+from swath.run.watch import Watch
 
 PATIENT = 6
 """A backend that cannot answer is asked again after up to this many times the usual pause."""
@@ -165,7 +164,7 @@ class _Follower:
     def __init__(self, backend: SubmittedBackend, context: RunContext) -> None:
         self._backend = backend
         self._context = context
-        self._reader = context.events or EventReader(context.folder)
+        self._watch = Watch(context)
         self._stopped: int | None = None
 
     def until_ended(self, now: Round) -> dict[str, Seen]:
@@ -175,12 +174,11 @@ class _Follower:
         pause = poll_s / 8  # short runs are told soon
         while True:
             seen = self._look(now, ids)
-            for event in self._reader.new():
-                context.emit(event)
-            if context.folder.has(CANCELLED):
+            has_ended = seen is not None and all(item.has_ended for item in seen.values())
+            if self._watch.is_cancelled(at_once=has_ended):
                 self._backend.cancel(context, now.jobs, ids, only_waiting=False)
                 raise stopped()
-            if seen is not None and all(item.has_ended for item in seen.values()):
+            if seen is not None and has_ended:
                 return seen
             time.sleep(pause)
             pause = min(2 * pause, poll_s if seen is not None else PATIENT * poll_s)

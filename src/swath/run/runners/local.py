@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from swath.errors import ConfigError
-from swath.run.events import EventReader
 from swath.run.folder import CANCELLED, RunFolder
 from swath.run.interrupt import interruptible, stopped
 from swath.run.lease import is_locked, lock
@@ -31,13 +30,11 @@ from swath.run.runner import (
 )
 from swath.run.runners.makefile import makefile
 from swath.run.splits import RunSplit
+from swath.run.watch import Watch
 from swath.settings import Settings, cores
 
 POLL_S = 0.05
-"""Seconds between two looks at make, and at the events of a run on a disk."""
-
-STORE_POLL_S = 1.0
-"""Seconds between two looks at the events of a run on a store, where each is a request."""
+"""Seconds between two looks at make."""
 
 MAKEFILE = "Makefile"
 
@@ -108,23 +105,15 @@ class LocalRunner:
         InterruptedRunError
             If the user interrupts; all processes of the run are gone then.
         """
-        folder = context.folder
-        reader = context.events or EventReader(folder)
-        look_s = POLL_S if folder.is_local else STORE_POLL_S
-        next_look = 0.0
+        folder, watch = context.folder, Watch(context)
         try:
             with interruptible(lambda: self.cancel(context)):
                 while self._is_at_work(folder):
-                    if time.monotonic() >= next_look:
-                        next_look = time.monotonic() + look_s
-                        for event in reader.new():
-                            context.emit(event)
-                        if folder.has(CANCELLED):
-                            self.cancel(context)
+                    if watch.is_cancelled():
+                        self.cancel(context)
                     time.sleep(POLL_S)
         finally:
-            for event in reader.new():
-                context.emit(event)
+            watch.pass_on()
         # If make was killed, its workers must not outlive it.
         end_processes(folder)
         if folder.has(CANCELLED):
