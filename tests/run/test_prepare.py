@@ -40,7 +40,7 @@ def test_root_on_a_store_without_credentials_is_refused_with_what_to_do(monkeypa
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(ConfigError, match="'s3://bucket/root' cannot be written to") as caught:
+    with pytest.raises(ConfigError, match="s3://bucket: no AWS credentials") as caught:
         refuse_unwritable([Pipeline("one", "s3://bucket/root", ())])
     assert "Log in" in str(caught.value)
 
