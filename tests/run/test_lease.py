@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from uuid import uuid4
+
+import pytest
 
 from swath.run.folder import RunFolder
-from swath.run.lease import client_of, is_locked, lock
+from swath.run.lease import (
+    Holder,
+    Lease,
+    client_of,
+    in_hand,
+    is_in_hand,
+    is_locked,
+    lock,
+    starting,
+)
+from swath.store import join, open_store
 
 
 def test_lock_is_held_until_its_descriptor_is_closed(tmp_path):
@@ -57,3 +76,142 @@ def test_asking_for_a_lock_is_no_holding_of_it(tmp_path):
     fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
     assert not is_locked(folder, "control")
     os.close(asking)
+
+
+# ------------------------------------------------------------------ leases on a store
+
+
+@pytest.fixture
+def uri():
+    return f"memory://{uuid4().hex}/lease.json"
+
+
+def write(uri: str, **fields: object) -> None:
+    holder = Holder("another machine", 1, time.time(), "theirs")
+    open_store(uri).write(uri, json.dumps(asdict(holder) | fields).encode())
+
+
+def quick(uri: str) -> Lease:
+    return Lease(uri, beat_s=0.05, dead_s=0.4)
+
+
+def test_lease_is_taken_kept_by_beating_and_given_back(uri):
+    assert quick(uri).holder() is None
+    with quick(uri).held():
+        first = quick(uri).holder()
+        assert first.pid == os.getpid()
+        end = time.monotonic() + 1.2  # three times as long as the dead are waited for
+        while time.monotonic() < end:
+            assert quick(uri).holder().token == first.token
+            time.sleep(0.02)
+    assert not open_store(uri).exists(uri)
+
+
+def test_one_at_a_time_has_a_lease(uri):
+    inside, most = [], []
+
+    def work(number: int) -> None:
+        with quick(uri).held():
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert most == [1] * 8
+
+
+def test_lease_of_a_dead_process_of_this_machine_is_free_at_once(uri):
+    with Lease(uri).held():
+        ours = Lease(uri).holder()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    write(uri, machine=ours.machine, pid=dead.pid)
+    assert Lease(uri).holder() is None
+    write(uri, machine=ours.machine, pid=os.getppid())
+    assert Lease(uri).holder() is not None
+
+
+def test_lease_of_another_machine_is_free_once_nothing_was_heard_for_long(uri):
+    write(uri)
+    started = time.monotonic()
+    with quick(uri).held():
+        assert time.monotonic() - started >= 0.3
+        assert quick(uri).holder().pid == os.getpid()
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"machine": "x"}', b"no json"])
+def test_lease_that_is_damaged_is_free(uri, text):
+    open_store(uri).write(uri, text)
+    assert quick(uri).holder() is None
+    with quick(uri).held():
+        assert quick(uri).holder().pid == os.getpid()
+
+
+def test_holder_who_was_taken_for_dead_leaves_the_lease_to_the_next(uri):
+    with quick(uri).held():
+        write(uri, token="theirs")
+        time.sleep(0.2)  # several beats
+        assert quick(uri).holder() == replace(quick(uri).holder(), token="theirs")
+    assert quick(uri).holder().token == "theirs"
+
+
+@pytest.fixture(params=["disk", "store"])
+def folder(request, tmp_path):
+    return RunFolder.create(tmp_path if request.param == "disk" else f"memory://{uuid4().hex}/r")
+
+
+def test_run_is_in_the_hand_of_one_client_who_is_known(folder):
+    assert not is_in_hand(folder)
+    with in_hand(folder):
+        assert is_in_hand(folder)
+        assert client_of(folder) == os.getpid()
+    assert not is_in_hand(folder)
+
+
+def test_client_on_another_machine_is_no_process_here():
+    folder = RunFolder.create(f"memory://{uuid4().hex}/r")
+    write(folder.place("client.json"), pid=os.getpid())
+    assert is_in_hand(folder)
+    assert client_of(folder) is None
+
+
+def test_one_client_at_a_time_begins_a_run(folder):
+    order = []
+
+    def second() -> None:
+        with starting(folder.root):
+            order.append("second")
+
+    with starting(folder.root):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_run_on_a_store_is_free_once_its_client_was_killed(s3_bucket):
+    root = f"s3://{s3_bucket}/root"
+    folder = RunFolder(join(root, "runs", "one"))
+    code = (
+        "import sys, time\n"
+        "from swath.run.folder import RunFolder\n"
+        "from swath.run.lease import in_hand\n"
+        "with in_hand(RunFolder(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    client = subprocess.Popen(
+        [sys.executable, "-c", code, folder.uri], stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdout.readline() == "held\n"
+    assert is_in_hand(folder)
+    assert client_of(folder) == client.pid
+    client.send_signal(signal.SIGKILL)
+    client.communicate()
+    assert not is_in_hand(folder)
+    with in_hand(folder):
+        assert client_of(folder) == os.getpid()

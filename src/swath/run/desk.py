@@ -18,6 +18,7 @@ from pathlib import Path
 from swath.errors import UnitError
 from swath.plan.record import SIDECAR, sidecar
 from swath.run.assignment import AssignedUnit, Assignment
+from swath.run.lease import is_alive
 from swath.run.state import State, StateFolder, StoredState
 from swath.settings import key_of
 from swath.store import is_local, join, local_path, open_store
@@ -56,7 +57,7 @@ class Desk:
         self._parent.mkdir(parents=True, exist_ok=True)
         for leftover in self._parent.glob(f"{self._prefix}*"):
             pid = leftover.name.removeprefix(self._prefix)
-            if leftover == self._folder or (pid.isdecimal() and not _is_alive(int(pid))):
+            if leftover == self._folder or (pid.isdecimal() and not is_alive(int(pid))):
                 shutil.rmtree(leftover, ignore_errors=True)
         self._folder.mkdir(parents=True)
 
@@ -103,14 +104,3 @@ def scratch() -> Path:
     """Return the folder of this machine for what is not finished: ``run.scratch``, or TMPDIR."""
     chosen = os.environ.get(key_of("run.scratch").variable) or tempfile.gettempdir()
     return Path(chosen) / f"swath-{os.getuid()}"
-
-
-def _is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -16,7 +16,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from swath.errors import NotFoundError, StoreError
@@ -65,7 +66,8 @@ def is_locked(folder: RunFolder, name: str) -> bool:
 def client_of(folder: RunFolder) -> int | None:
     """Return the process of this machine that follows a run; only while one does it means so."""
     if not folder.is_local:
-        return _Beating(folder.place(_CLIENT)).process_here()
+        holder = _client(folder).holder()
+        return holder.pid if holder is not None and holder.machine == _machine() else None
     try:
         return int((folder.machine_path / "control.lock").read_text())
     except (FileNotFoundError, ValueError):
@@ -76,7 +78,7 @@ def is_in_hand(folder: RunFolder) -> bool:
     """Tell whether a client is following this run now."""
     if folder.is_local:
         return is_locked(folder, "control")
-    return _Beating(folder.place(_CLIENT)).is_held()
+    return _client(folder).holder() is not None
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def in_hand(folder: RunFolder) -> Iterator[None]:
         finally:
             os.close(descriptor)
         return
-    with _Beating(folder.place(_CLIENT)).held():
+    with _client(folder).held():
         yield
 
 
@@ -97,7 +99,7 @@ def in_hand(folder: RunFolder) -> Iterator[None]:
 def starting(root: str) -> Iterator[None]:
     """Let one client at a time look for other runs of a root and begin its own."""
     if not is_local(root):
-        with _Beating(join(root, "starting.json")).held():
+        with Lease(join(root, "starting.json")).held():
             yield
         return
     folder = local_path(root)
@@ -110,41 +112,58 @@ def starting(root: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-_CLIENT = "client.json"
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease.
+
+    Attributes
+    ----------
+    machine, pid
+        The process; numbers of processes mean something on one machine only.
+    time
+        When it last said that it is there, in seconds since 1970, UTC.
+    token
+        Different for each that ever held it.
+    """
+
+    machine: str
+    pid: int
+    time: float
+    token: str
 
 
-class _Beating:
-    """A lease: an object that its holder writes again and again."""
+class Lease:
+    """What one process has at a time: an object that its holder writes again and again.
 
-    def __init__(self, uri: str) -> None:
+    Parameters
+    ----------
+    uri
+        Of the object.
+    beat_s, dead_s
+        See `BEAT_S` and `DEAD_S`; the same for all that want it.
+    """
+
+    def __init__(self, uri: str, *, beat_s: float = BEAT_S, dead_s: float = DEAD_S) -> None:
         self._uri = uri
         self._store = open_store(uri)
         self._token = secrets.token_hex(8)
+        self._beat_s = beat_s
+        self._dead_s = dead_s
 
-    def is_held(self) -> bool:
-        """Tell whether its holder is taken for alive."""
-        try:
-            holder = json.loads(self._store.read(self._uri))
-            age, host, pid = time.time() - holder["time"], holder["host"], int(holder["pid"])
-        except (NotFoundError, ValueError, TypeError, KeyError):
-            return False
-        if host == socket.gethostname() and not Path(f"/proc/{pid}").exists():
-            return False
-        return bool(age < DEAD_S)
-
-    def process_here(self) -> int | None:
-        """Return the process that holds it, if it is one of this machine."""
-        try:
-            holder = json.loads(self._store.read(self._uri))
-            return int(holder["pid"]) if holder["host"] == socket.gethostname() else None
-        except (NotFoundError, ValueError, TypeError, KeyError):
+    def holder(self) -> Holder | None:
+        """Return who holds it, if that process is taken for alive."""
+        found = self._written()
+        if found is None or time.time() - found.time >= self._dead_s:
             return None
+        if found.machine == _machine() and not is_alive(found.pid):
+            return None
+        return found
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Take the lease, say that we are there, and give it back."""
+        """Take the lease, say that we are there, and give it back; waits for whoever has it now."""
         while not self._take():
-            time.sleep(1.0)
+            time.sleep(self._beat_s / 10)
         stop = threading.Event()
         beat = threading.Thread(target=self._beat, args=(stop,), daemon=True)
         beat.start()
@@ -153,27 +172,62 @@ class _Beating:
         finally:
             stop.set()
             beat.join()
-            self._store.delete(self._uri)
+            with suppress(StoreError):  # then it is taken for dead, a little later
+                if self._is_ours():
+                    self._store.delete(self._uri)
 
     def _take(self) -> bool:
         if self._store.create(self._uri, self._text()):
             return True
-        if self.is_held():
+        if self.holder() is not None:
             return False
         self._store.write(self._uri, self._text())
-        time.sleep(0.5)  # of several who found it dead, the last writer has it
-        try:
-            return bool(json.loads(self._store.read(self._uri))["token"] == self._token)
-        except (NotFoundError, ValueError, KeyError):
-            return False
+        time.sleep(self._beat_s / 20)  # of several who found it dead, the last writer has it
+        return self._is_ours()
 
     def _beat(self, stop: threading.Event) -> None:
-        while not stop.wait(BEAT_S):
+        while not stop.wait(self._beat_s):
             try:
+                if not self._is_ours():
+                    return  # we slept for so long that somebody took us for dead
                 self._store.write(self._uri, self._text())
             except StoreError:
                 continue  # the next beat may come through
 
+    def _is_ours(self) -> bool:
+        found = self._written()
+        return found is not None and found.token == self._token
+
+    def _written(self) -> Holder | None:
+        try:
+            return Holder(**json.loads(self._store.read(self._uri)))
+        except (NotFoundError, ValueError, TypeError):
+            return None
+
     def _text(self) -> bytes:
-        name = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
-        return json.dumps({**name, "token": self._token}).encode()
+        return json.dumps(
+            asdict(Holder(_machine(), os.getpid(), time.time(), self._token))
+        ).encode()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _machine() -> str:
+    """Name the place where our number of a process means us: containers may share a host's name."""
+    try:
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not on Linux
+        return socket.gethostname()
+
+
+def _client(folder: RunFolder) -> Lease:
+    return Lease(folder.place("client.json"))
