@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import swath
-from swath.testing import FakeEcs
+from swath.testing import FakeBatch, FakeEcs
 from swath.testing.conformance import Place
 from swath.testing.dask import DaskServers
 
-RUNNERS = ("inprocess", "local", "dask", "fargate")
+RUNNERS = ("inprocess", "local", "dask", "batch", "fargate")
 """Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
 
 N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
@@ -42,6 +42,23 @@ def local_place(tmp_path: Path) -> Place:
 def dask_place(tmp_path: Path, dask_servers: DaskServers) -> Place:
     settings = tuple(f"{name}={value}" for name, value in dask_servers.settings.items())
     return Place("dask", str(tmp_path / "root"), settings, runs_gpus=False, n_many=N_MANY)
+
+
+@pytest.fixture
+def batch_place(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    with FakeBatch(second_s=0.05) as batch:
+        batch.add_queue("cpu", slots=8)
+        batch.add_queue("gpu", slots=2, gpus=2, instance_types=["g5"])
+        batch.add_definition("worker", image=f"swath:{swath.__version__}")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", batch.endpoint)
+        settings = (
+            "batch.cpu_queue=cpu",
+            "batch.gpu_queue=gpu",
+            "batch.cpu_definition=worker",
+            "batch.gpu_definition=worker",
+            "aws.poll_s=1",
+        )
+        yield Place("batch", f"s3://{s3_bucket}/root", settings, n_many=N_MANY)
 
 
 @pytest.fixture
