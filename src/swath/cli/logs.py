@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from fnmatch import fnmatchcase
 
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
 from swath.errors import ConfigError
 from swath.run.folder import RunFolder
-from swath.run.life import Life, goes_on
+from swath.run.lease import is_in_hand
+from swath.run.life import Life, goes_on, look
 from swath.run.logs import LogReader
 
 
@@ -33,20 +35,13 @@ def command(
 ) -> None:
     """Print the logs of the splits of RUN whose key matches SPLIT, for example 'train*'."""
     folder = RunFolder.find(run, root)
-    if backend:
-        life = Life.of(folder)
-        click.echo(life.runner.logs(life.context, split), nl=False)
-        return
+    if follow and (as_json or backend):
+        raise click.UsageError("--follow prints lines, of the logs in the folder of the run.")
     reader = LogReader(folder, split)
     if follow:
         _follow(folder, reader)
         return
-    texts: dict[str, str] = {}
-    for key, data in reader.new():
-        texts[key] = texts.get(key, "") + data.decode("utf-8", "replace")
-    if not texts and not reader.matches():
-        known = ", ".join(reader.names()[:10]) or "none"
-        raise ConfigError(f"no log matches {split!r}; there are: {known}.", where=folder.uri)
+    texts = _of_backend(folder, split) if backend else _of_folder(folder, reader, split)
     if as_json:
         click.echo(json.dumps(texts, indent=1))
         return
@@ -54,13 +49,47 @@ def command(
         click.echo(f"==> {key} <==\n{text}", nl=not text.endswith("\n"))
 
 
+def _of_folder(folder: RunFolder, reader: LogReader, pattern: str) -> dict[str, str]:
+    texts: dict[str, bytes] = {}
+    for key, data in reader.new():
+        texts[key] = texts.get(key, b"") + data
+    if not texts and not reader.matches():
+        raise _none_matches(pattern, reader.names(), folder)
+    return {key: data.decode("utf-8", "replace") for key, data in texts.items()}
+
+
+def _of_backend(folder: RunFolder, pattern: str) -> dict[str, str]:
+    life = Life.of(folder)
+    known = [split.key for split in life.context.splits]
+    keys = [key for key in known if fnmatchcase(key, pattern)]
+    if not keys:
+        raise _none_matches(pattern, known, folder)
+    return {key: text for key in keys if (text := life.runner.logs(life.context, key))}
+
+
+def _none_matches(pattern: str, known: list[str], folder: RunFolder) -> ConfigError:
+    names = ", ".join(known[:10]) or "none"
+    return ConfigError(f"no log matches {pattern!r}; there are: {names}.", where=folder.uri)
+
+
 def _follow(folder: RunFolder, reader: LogReader) -> None:
     """Print what is written, line by line with the split it is from."""
     going_on = True
+    begun: dict[str, bytes] = {}
     while going_on:
-        going_on = goes_on(folder)  # before reading: what is written then is still shown
+        # Before reading: what is written meanwhile is still shown. Where nobody follows the run,
+        # only its backend knows whether it goes on.
+        going_on = goes_on(folder) and (is_in_hand(folder) or goes_on(folder, look(folder)))
         for key, data in reader.new():
-            for line in data.decode("utf-8", "replace").splitlines():
-                click.echo(f"{key} | {line}")
+            *lines, begun[key] = (begun.get(key, b"") + data).split(b"\n")
+            _print_lines(key, lines)
         if going_on:
-            time.sleep(0.2 if folder.is_local else 2.0)
+            pause_s = 0.2 if folder.is_local else 2.0
+            time.sleep(max(pause_s, Life.of(folder).runner.abilities.poll_s))
+    for key, line in begun.items():
+        _print_lines(key, [line] if line else [])
+
+
+def _print_lines(key: str, lines: list[bytes]) -> None:
+    for line in lines:
+        click.echo(f"{key} | {line.decode('utf-8', 'replace')}")

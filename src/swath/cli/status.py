@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
 from swath.cli.render import amount, duration, table
-from swath.run.folder import OUTCOME, RunFolder
-from swath.run.life import Life, goes_on
-from swath.run.runner import Seen
+from swath.run.folder import RunFolder
+from swath.run.life import look
 from swath.run.status import RunStatus, SplitState
 
 
@@ -25,7 +24,7 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
     """Show the state of RUN: its folder, or its id or latest with --root."""
     folder = RunFolder.find(run, root)
     status = RunStatus(folder)
-    status.update(_seen(folder))
+    status.update(look(folder))
     if as_json:
         click.echo(
             json.dumps(
@@ -71,11 +70,3 @@ def _of_backend(status: RunStatus) -> Iterator[str]:
     for (state, kind, error), keys in alike.items():
         which = keys[0] if len(keys) == 1 else f"{len(keys)} splits"
         yield f"{state}: {kind} ({which}): {error}"
-
-
-def _seen(folder: RunFolder) -> Mapping[str, Seen]:
-    """Ask the backend of a run that goes on, or whose client died, what has become of its jobs."""
-    if folder.has(OUTCOME) or not goes_on(folder):
-        return {}
-    life = Life.of(folder)
-    return life.runner.look(life.context)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from swath.run.interrupt import interruptible
 from swath.run.lease import client_of, in_hand, is_in_hand, is_locked
 from swath.run.prepare import results_of_run, write_results
 from swath.run.processes import end_processes
-from swath.run.runner import Cause, Outcome, RunContext, Runner, make_runner
+from swath.run.runner import Cause, Outcome, RunContext, Runner, Seen, make_runner
 from swath.run.splits import splits_of
 from swath.settings import saved_settings
 from swath.store import is_local
@@ -139,14 +139,33 @@ def outcome_in(folder: RunFolder) -> Outcome | None:
     )
 
 
-def goes_on(folder: RunFolder) -> bool:
-    """Tell whether anything of a run is still going on, here or elsewhere."""
+def goes_on(folder: RunFolder, seen: Mapping[str, Seen] | None = None) -> bool:
+    """Tell whether anything of a run is still going on, here or elsewhere.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    seen
+        What the backend says of its splits, see `look`; None: it is not asked, and what may go on
+        is taken to do so.
+    """
     if is_locked(folder, "alive") or is_in_hand(folder):
         return True
     if folder.has(OUTCOME) or (about := folder.read(RUN)) is None:
         return False
+    if seen is not None and all(item.has_ended for item in seen.values()):
+        return False
     abilities = make_runner(about["runner"], saved_settings(about["settings"])).abilities
     return abilities.outlives_client and not abilities.has_lock
+
+
+def look(folder: RunFolder) -> Mapping[str, Seen]:
+    """Ask the backend what has become of the splits of a run; empty if that is over."""
+    if folder.has(OUTCOME) or not goes_on(folder):
+        return {}
+    life = Life.of(folder)
+    return life.runner.look(life.context)
 
 
 @dataclass(frozen=True, slots=True)

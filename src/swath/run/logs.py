@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -13,13 +15,26 @@ from typing import BinaryIO
 from swath.run.folder import RunFolder
 from swath.run.parts import PartWriter
 
+PATIENCE_S = 5.0
+"""Seconds to wait for the last words of the children of a split that has ended."""
+
 
 @contextmanager
-def copied_output(folder: RunFolder, split: str) -> Iterator[None]:
+def copied_output(
+    folder: RunFolder, split: str, *, patience_s: float = PATIENCE_S
+) -> Iterator[None]:
     """Copy all that this process and its children print to the log of a split.
 
     It still goes where it went before, for whoever keeps the output of jobs: Slurm, CloudWatch.
+
+    Parameters
+    ----------
+    folder, split
+        The run, and the key of the split.
+    patience_s
+        Seconds to wait at the end for the last words of children.
     """
+    _flush()  # what waits in our own buffers is not of this split
     writer: BinaryIO | PartWriter
     if folder.is_local:
         path = folder.path / "logs" / f"{split}.txt"
@@ -44,14 +59,26 @@ def copied_output(folder: RunFolder, split: str) -> Iterator[None]:
     thread.start()
     try:
         yield
+    except Exception:
+        traceback.print_exc()
+        raise
     finally:
+        _flush()
         for number, original in kept.items():
             os.dup2(original, number)
-        # A child that outlives us keeps the pipe open; its words are nobody's.
-        thread.join(timeout=5.0)
-        for original in kept.values():
-            os.close(original)
-        writer.close()
+        thread.join(timeout=patience_s)
+        # A child that outlives us keeps the pipe open; what it still says is nobody's.
+        if not thread.is_alive():
+            for original in kept.values():
+                os.close(original)
+        if isinstance(writer, PartWriter) or not thread.is_alive():
+            writer.close()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with _broken_pipe_ignored():
+            stream.flush()
 
 
 @contextmanager
@@ -84,9 +111,16 @@ class LogReader:
             split, offset = _split_of(name), self._read.get(name, 0)
             if size <= offset or not fnmatchcase(split, self._pattern):
                 continue
-            data = self._folder.store.read(self._folder.place("logs", name))
-            self._read[name] = len(data)
-            yield split, data[offset:]
+            data = self._read_from(name, offset)
+            self._read[name] = offset + len(data)
+            yield split, data
+
+    def _read_from(self, name: str, offset: int) -> bytes:
+        if not self._folder.is_local:
+            return self._folder.store.read(self._folder.place("logs", name))[offset:]
+        with (self._folder.path / "logs" / name).open("rb") as file:
+            file.seek(offset)
+            return file.read()
 
     def _listed(self) -> list[tuple[str, int]]:
         found = self._folder.store.list(self._folder.place("logs"))

@@ -18,12 +18,35 @@ PATIENCE_S = 2.0
 
 
 class PartWriter:
-    """Gathers bytes of one split and puts them in parts, from a thread of its own."""
+    """Gathers bytes of one split and puts them in parts, from a thread of its own.
 
-    def __init__(self, folder: RunFolder, place: str, split: str, ending: str) -> None:
+    Parameters
+    ----------
+    folder
+        The run.
+    place
+        Folder of the run for the parts.
+    split
+        Key of the split.
+    ending
+        Of the names.
+    patience_s
+        Seconds after which what was written is on the store.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        place: str,
+        split: str,
+        ending: str,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._store = folder.store
         self._stem = folder.place(place, f"{split}.{int(time.time() * 1000):013d}")
         self._ending = ending
+        self._patience_s = patience_s
         self._waiting: list[bytes] = []
         self._number = 0
         self._lock = threading.Lock()
@@ -44,7 +67,7 @@ class PartWriter:
         self._flush()
 
     def _flush_now_and_then(self) -> None:
-        while not self._stop.wait(PATIENCE_S):
+        while not self._stop.wait(self._patience_s):
             with suppress(SwathError):  # it stays here, and goes with the next part
                 self._flush()
 

@@ -128,7 +128,7 @@ class RunStatus:
             What the backend says of splits; it knows of those that were killed before they could
             tell anything, and why others do not start.
         """
-        self.is_alive = goes_on(self.folder)
+        self.is_alive = goes_on(self.folder, seen)
         for event in self.events.new():
             if event.split in self.splits:
                 self.splits[event.split].take(event)
