@@ -13,9 +13,30 @@ import pytest
 from swath.errors import NotFoundError, StoreError
 from swath.store import Stat, Store, copy, join, open_store
 from swath.store.local import TEMPORARY
+from swath.testing.clouds import azure, google_before
+from swath.testing.s3 import MotoServer
 
-STORES = ("local", "memory", "s3")
+STORES = ("local", "memory", "s3", "gs", "az")
 MANY = 40  # more than are asked for one by one
+
+
+@pytest.fixture
+def google(s3_bucket: str, moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the name of a bucket of Google's."""
+    moto_server.client().put_bucket_acl(Bucket=s3_bucket, ACL="public-read-write")
+    with google_before(moto_server.url) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield s3_bucket
+
+
+@pytest.fixture
+def azure_container(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the name of a container of Azure's."""
+    with azure() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield "container"
 
 
 @pytest.fixture(params=STORES)
@@ -25,7 +46,8 @@ def root(request: Any, tmp_path: Path) -> str:
         return str(tmp_path / "root")
     if request.param == "memory":
         return f"memory://{uuid4().hex}/root"
-    return f"s3://{request.getfixturevalue('s3_bucket')}/root"
+    fixtures = {"s3": "s3_bucket", "gs": "google", "az": "azure_container"}
+    return f"{request.param}://{request.getfixturevalue(fixtures[request.param])}/root"
 
 
 @pytest.fixture

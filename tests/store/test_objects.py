@@ -87,6 +87,23 @@ def test_what_a_service_answers_is_told_in_our_words(told, web, status, code, ki
         assert len(web.seen) == 1, "to try again would not help"
 
 
+@pytest.mark.parametrize("action", ["stat", "read", "list", "write"])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, NotFoundError), (403, ForbiddenError), (429, ThrottledError)]
+)
+@pytest.mark.parametrize("uri", ["gs://bucket/folder/a", "az://bucket/folder/a"])
+def test_other_clouds_say_it_in_the_same_words(told, web, monkeypatch, uri, status, kind, action):
+    told(status)
+    monkeypatch.setenv("GOOGLE_BASE_URL", web.url)
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "key-that-is-secret")
+    monkeypatch.setenv("AZURE_ENDPOINT", web.url)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5LXRoYXQtaXMtc2VjcmV0")
+    with pytest.raises(kind, match=uri) as caught:
+        act(action, uri)
+    assert "secret" not in str(caught.value)
+
+
 def test_no_secret_is_told(told):
     with pytest.raises(StoreError) as caught:
         act("read", told(400, "InvalidRequest"))

@@ -20,7 +20,16 @@ _DETAIL = "\n\nDebug source"
 
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _SLOWER = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "Throttling")
-_NO_LOGIN = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "169.254.", "credentials")
+_NO_LOGIN = (
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    # machines of clouds are asked for credentials there, and nobody answers elsewhere
+    "169.254.",
+    "metadata.google.internal",
+    "token request",
+    "credentials",
+)
 _WRONG_REGION = ("PermanentRedirect", "redirect without LOCATION", "AuthorizationHeaderMalformed")
 _PASSING = (
     # of the network
@@ -110,11 +119,11 @@ def failure(error: Exception, uri: str) -> Failure:
         return Failure(_missing(name, bucket=says(_NO_BUCKET)), passing=False)
     if status == 429 or (status == 503 and not says(("InternalError",))) or says(_SLOWER):
         return Failure(_throttled(name, text), passing=True)
+    if says(_NO_LOGIN):
+        return Failure(_not_logged_in(name, reason), passing=False)
     denied = kind in ("PermissionDeniedError", "UnauthenticatedError") or status in (401, 403)
     if denied or says(("AccessDenied",)):
         return Failure(_forbidden(name, text), passing=False)
-    if says(_NO_LOGIN):
-        return Failure(_not_logged_in(name, reason), passing=False)
     if says(_WRONG_REGION):
         return Failure(
             StoreError(
