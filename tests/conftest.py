@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from swath.testing.dask import DaskServers
 from swath.testing.s3 import MotoServer
+from swath.testing.slurm import OneNodeSlurm, missing_programs
 
 # Before any library starts its pool: several test processes share the cores.
 for variable in (
@@ -82,6 +83,24 @@ def s3_bucket(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return bucket
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[OneNodeSlurm]:
+    """Return a Slurm of one node, for all tests of this process."""
+    if missing := missing_programs():
+        pytest.skip(f"Slurm is not here, no {missing[0]}: apt-get install slurm-wlm munge")
+    with OneNodeSlurm() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_cluster: OneNodeSlurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneNodeSlurm]:
+    """Return a Slurm that the programs of Slurm reach; what a test leaves there is cancelled."""
+    for name, value in slurm_cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    yield slurm_cluster
+    slurm_cluster.cancel_all()
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,10 @@ KEYS = {
         ),
         Key("slurm.account", str, None, "account to charge"),
         Key("slurm.qos", str, None, "quality of service"),
+        Key(
+            "slurm.tasks", int, None, "elements of an array at once; default: as many as find room"
+        ),
+        Key("slurm.poll_s", int, 10, "s between two looks at the jobs of a run, at most"),
         Key("slurm.cpus", int, 1, "cores of a split that does not say"),
         Key(
             "slurm.memory_gib",

@@ -13,8 +13,9 @@ import swath
 from swath.testing import FakeBatch, FakeEcs
 from swath.testing.conformance import Place
 from swath.testing.dask import DaskServers
+from swath.testing.slurm import OneNodeSlurm
 
-RUNNERS = ("inprocess", "local", "dask", "batch", "fargate")
+RUNNERS = ("inprocess", "local", "dask", "slurm", "batch", "fargate")
 """Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
 
 N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
@@ -42,6 +43,12 @@ def local_place(tmp_path: Path) -> Place:
 def dask_place(tmp_path: Path, dask_servers: DaskServers) -> Place:
     settings = tuple(f"{name}={value}" for name, value in dask_servers.settings.items())
     return Place("dask", str(tmp_path / "root"), settings, runs_gpus=False, n_many=N_MANY)
+
+
+@pytest.fixture
+def slurm_place(slurm: OneNodeSlurm, tmp_path: Path) -> Place:
+    settings = ("slurm.poll_s=1", "slurm.memory_gib=2", "slurm.gpu_partition=gpu")
+    return Place("slurm", str(tmp_path / "root"), settings, n_many=N_MANY)
 
 
 @pytest.fixture
