@@ -177,6 +177,14 @@ def test_relay_only_waits():
     assert made["dependsOn"] == [{"jobId": "id"}]
 
 
+def test_settings_decide_on_what_the_runner_takes_for_granted():
+    usual = BatchBackend(settings_of()).abilities
+    assert (usual.cpus, usual.memory_gib, usual.poll_s) == (2, 7, 10)
+    other = settings_of("batch.cpus=4", "batch.memory_gib=15", "aws.poll_s=60")
+    told = BatchBackend(other).abilities
+    assert (told.cpus, told.memory_gib, told.poll_s) == (4, 15, 60)
+
+
 def split(key: str, *upstream: int, kind: str = "") -> RunSplit:
     kind = kind or key.partition("-")[0]
     return RunSplit(key, kind, kind, 1, f"{key}-print", Resources(), upstream)

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from swath.errors import ThrottledError, UnansweredError
@@ -44,6 +45,9 @@ LARGEST_DESCRIPTION = 100
 
 LOG_GROUP = "/aws/batch/job"
 """Where Batch puts the output of jobs whose definition does not say."""
+
+UNHEARD_S = 1.0
+"""Seconds that a job is given to show up in lists before it is taken not to have been submitted."""
 
 _ASKED = "AWS Batch"
 
@@ -167,22 +171,20 @@ class BatchBackend:
         AWS cannot tell a second try from a second job: SubmitJob takes no token.
         """
         name = request["jobName"]
-        for attempt in range(aws.ATTEMPTS):
-            is_unheard = False
+        for attempt in count(1):
             try:
                 with aws.asked(_ASKED):
                     return str(self._careful_client.submit_job(**request)["jobId"])
-            except ThrottledError:
-                if attempt == aws.ATTEMPTS - 1:
+            except (ThrottledError, UnansweredError) as error:
+                if attempt == aws.ATTEMPTS:
                     raise
-            except UnansweredError:
-                if attempt == aws.ATTEMPTS - 1:
-                    raise
-                is_unheard = True
+                is_unheard = isinstance(error, UnansweredError)
             time.sleep(random.random() * min(2**attempt, aws.LONGEST_PAUSE_S))
-            if is_unheard and (found := self.find(context, {name})):
-                return found[name]
-        raise AssertionError
+            if is_unheard:
+                time.sleep(UNHEARD_S)
+                if found := self.find(context, {name}):
+                    return found[name]
+        raise AssertionError("counting has no end")
 
     def look(
         self,
