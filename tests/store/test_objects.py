@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -246,3 +248,24 @@ def test_a_folder_is_deleted_in_bulk(faulty_s3):
     store.delete(root)
     assert len(proxy.seen()) <= 4
     assert list(store.list(root)) == []
+
+
+def test_a_fork_is_told_that_it_cannot_use_the_store_instead_of_waiting_forever(s3_bucket):
+    program = f"""
+import os
+from swath.errors import StoreError
+from swath.store import open_store
+uri = "s3://{s3_bucket}/a"
+open_store(uri).write(uri, b"x")
+if os.fork() == 0:
+    try:
+        open_store(uri).read(uri)
+    except StoreError as error:
+        os._exit(7 if "spawn" in str(error) else 8)
+    os._exit(9)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert answer.stdout == "7\n"

@@ -6,6 +6,7 @@ process, and anew when the environment or the settings change.
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
+_owners: set[int] = set()  # the process that has connections, if it has
 _RENEWED = timedelta(minutes=5)  # botocore renews what is valid for less than 10, in time for us
 
 
@@ -69,7 +71,6 @@ def key_of(uri: str) -> str:
     return key
 
 
-@lru_cache(maxsize=64)
 def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectStore:
     """Return the library's client of a bucket or web server; it may be used by many threads.
 
@@ -89,7 +90,21 @@ def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectSt
         If the library is not installed.
     ConfigError
         If there are no credentials and they are needed.
+    StoreError
+        In a fork of a process that had connections: its requests would never be answered.
     """
+    if _owners and os.getpid() not in _owners:
+        raise StoreError(
+            f"{shown(base)} cannot be used in a fork of a process that used a store.",
+            mend='Start processes by "spawn" or "forkserver".',
+        )
+    client = _connect(base, options, n_retries)
+    _owners.add(os.getpid())
+    return client
+
+
+@lru_cache(maxsize=64)
+def _connect(base: str, options: StoreOptions, n_retries: int) -> ObjectStore:
     scheme, _, rest = base.partition("://")
     clients = require("obstore.store", extra="cloud", purpose=f"for {scheme}://")
     client: ClientConfig = {
