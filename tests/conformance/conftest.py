@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 import swath
-from swath.testing import FakeBatch, FakeEcs
+from swath.testing import FakeBatch, FakeEcs, FakeSageMaker
 from swath.testing.conformance import Place
 from swath.testing.dask import DaskServers
 from swath.testing.slurm import OneNodeSlurm
 
-RUNNERS = ("inprocess", "local", "dask", "slurm", "batch", "fargate")
+RUNNERS = ("inprocess", "local", "dask", "slurm", "batch", "fargate", "sagemaker")
 """Every runner that comes with Swath; each has a fixture ``<runner>_place`` below."""
 
 N_MANY = int(os.environ.get("SWATH_TEST_SPLITS", "60"))
@@ -83,3 +85,23 @@ def fargate_place(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         )
         root = f"s3://{s3_bucket}/root"
         yield Place("fargate", root, settings, runs_gpus=False, n_many=N_MANY)
+
+
+@pytest.fixture
+def sagemaker_place(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    role = "conformance"
+    iam: Any = boto3.client("iam")
+    if role not in {item["RoleName"] for item in iam.list_roles()["Roles"]}:
+        trust = {"Statement": [{"Principal": {"Service": "sagemaker.amazonaws.com"}}]}
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
+    image = f"swath:{swath.__version__}"
+    with FakeSageMaker(slots=8, second_s=0.05) as sagemaker:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.endpoint)
+        settings = (
+            f"sagemaker.role=arn:aws:iam::123456789012:role/{role}",
+            f"sagemaker.cpu_image={image}",
+            f"sagemaker.gpu_image={image}",
+            "sagemaker.instances=20",
+            "aws.poll_s=1",
+        )
+        yield Place("sagemaker", f"s3://{s3_bucket}/root", settings, n_many=N_MANY)

@@ -173,6 +173,23 @@ def log_text(settings: Settings, group: str, stream: str) -> str:
         token = {"nextToken": answer["nextForwardToken"]}
 
 
+def newest_stream(settings: Settings, group: str, prefix: str) -> str | None:
+    """Return the last name of the log streams that begin so; None if there are none.
+
+    Raises
+    ------
+    ForbiddenError
+        If this user may not list them.
+    """
+    service = client("logs", settings)
+    with asked(f"the log streams {prefix}* of {group}"):
+        try:
+            answer = service.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)
+        except service.exceptions.ResourceNotFoundException:
+            return None
+    return max((item["logStreamName"] for item in answer["logStreams"]), default=None)
+
+
 def identity_finding(settings: Settings) -> Finding:
     """Find out who AWS takes us for, in which region."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -276,9 +277,18 @@ def ecs(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEcs]:
     programs = {"swath": ["sh", "-c", WORKER]}
     with FakeEcs(second_s=0.02, programs=programs) as fake, FakeLogs(fake.logs) as logs:
         prepare(fake)
+        make_roles()
         monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", fake.endpoint)
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", logs.endpoint)
         yield fake
+
+
+def make_roles() -> None:
+    iam: Any = boto3.client("iam")
+    trust = {"Statement": [{"Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}
+    there = {role["RoleName"] for role in iam.list_roles()["Roles"]}
+    for name in {"worker", "execution"} - there:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
 
 
 def prepare(fake: FakeEcs) -> None:
@@ -589,6 +599,7 @@ def test_what_is_there_and_fits_has_no_errors(ecs):
         ([*SETTINGS, "fargate.container=x"], "has no container 'x'; it has: swath"),
         ([*SETTINGS, "fargate.subnets=here"], "fargate.subnets is 'here'"),
         ([*SETTINGS, "fargate.task_role=worker"], "which is no ARN of a role"),
+        ([*SETTINGS, f"fargate.task_role={ROLES[0]}-2"], f"there is no role {ROLES[0]}-2"),
         ([*SETTINGS, "fargate.capacity=EC2"], "has no instances"),
         ([*SETTINGS, "fargate.capacity=mine"], "no capacity provider 'mine'"),
         ([*MADE, "fargate.disk_gib=500"], "Fargate has 20 to 200 GiB"),

@@ -28,6 +28,7 @@ from swath.run.runner import (
     Severity,
 )
 from swath.run.runners.fargate_check import (
+    access_findings,
     cluster_findings,
     definition_findings,
     setting_findings,
@@ -100,7 +101,9 @@ class FargateBackend:
         yield from size_findings(splits, settings)
         identity = aws.identity_finding(settings)
         yield identity
-        if identity.severity is Severity.ERROR:
+        is_known = identity.severity is not Severity.ERROR
+        yield from access_findings(settings, is_asked=is_known)
+        if not is_known:
             return
         if settings["fargate.cluster"] is not None:
             yield from cluster_findings(self._ecs.client, settings)

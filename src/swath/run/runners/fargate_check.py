@@ -12,6 +12,7 @@ from typing import Any
 from swath.errors import ConfigError, SwathError
 from swath.plan.command import Resources
 from swath.run import aws
+from swath.run.aws_access import image_findings, missing, role_finding, unchecked
 from swath.run.runner import Finding, Severity
 from swath.run.runners.fargate_request import (
     DISK_GIB,
@@ -21,7 +22,9 @@ from swath.run.runners.fargate_request import (
     words_of,
 )
 from swath.run.splits import RunSplit
-from swath.settings import Settings, key_of
+from swath.settings import Settings
+
+SERVICE = "ecs-tasks.amazonaws.com"
 
 _ASKED = "ECS"
 _NETWORK = {
@@ -30,14 +33,13 @@ _NETWORK = {
 }
 """Pattern and greatest number of what they name, from AwsVpcConfiguration of the API reference."""
 
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 _PRIVATE_IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.")
 
 
 def setting_findings(settings: Settings) -> Iterator[Finding]:
     """Check the settings against each other."""
     if settings["fargate.cluster"] is None:
-        yield _missing("fargate.cluster", "to start tasks")
+        yield missing("fargate.cluster", "to start tasks")
     if settings["fargate.task_definition"] is not None:
         for name in ("fargate.image", "fargate.log_group"):
             if settings[name] is not None:
@@ -47,22 +49,21 @@ def setting_findings(settings: Settings) -> Iterator[Finding]:
                     "Unset one of the two.",
                 )
     elif settings["fargate.image"] is None:
-        yield _missing("fargate.image", "to make a task definition, or fargate.task_definition")
+        yield missing("fargate.image", "to make a task definition, or fargate.task_definition")
     else:
         yield from _made_definition_findings(settings)
     if is_fargate(settings) and not words_of(settings, "fargate.subnets"):
-        yield _missing("fargate.subnets", "for tasks on Fargate")
+        yield missing("fargate.subnets", "for tasks on Fargate")
     yield from _pattern_findings(settings)
 
 
 def _made_definition_findings(settings: Settings) -> Iterator[Finding]:
     image, disk = settings.text("fargate.image"), settings.count("fargate.disk_gib", 20)
-    yield aws.version_finding("fargate.image", image, {})
     if settings["fargate.task_role"] is None:
         yield _no_task_role("the task definition that Swath makes", "Set fargate.task_role.")
     needs_role = _PRIVATE_IMAGE.match(image) or settings["fargate.log_group"] is not None
     if settings["fargate.execution_role"] is None and needs_role and is_fargate(settings):
-        yield _missing("fargate.execution_role", "to pull the image and to write logs")
+        yield missing("fargate.execution_role", "to pull the image and to write logs")
     if disk not in DISK_GIB:
         yield Finding(
             Severity.ERROR,
@@ -81,13 +82,15 @@ def _pattern_findings(settings: Settings) -> Iterator[Finding]:
                 f"{name} is {settings[name]!r}; ECS takes 1 to {most} ids.",
                 f"Write ids as {pattern.pattern.partition('[')[0]}0123abcd, with commas.",
             )
+
+
+def access_findings(settings: Settings, *, is_asked: bool) -> Iterator[Finding]:
+    """Check the roles and the image that the settings name; ask AWS for them if we can."""
     for name in ("fargate.task_role", "fargate.execution_role"):
-        if settings[name] is not None and not _ROLE.fullmatch(settings.text(name)):
-            yield Finding(
-                Severity.ERROR,
-                f"{name} is {settings[name]!r}, which is no ARN of a role.",
-                "Write arn:aws:iam::<account>:role/<name>.",
-            )
+        if settings[name] is not None:
+            yield role_finding(settings, name, SERVICE, is_asked=is_asked)
+    if settings["fargate.image"] is not None and settings["fargate.task_definition"] is None:
+        yield from image_findings(settings, "fargate.image", is_asked=is_asked)
 
 
 def size_findings(splits: Sequence[RunSplit], settings: Settings) -> Iterator[Finding]:
@@ -107,7 +110,7 @@ def cluster_findings(client: Any, settings: Settings) -> Iterator[Finding]:
         with aws.asked(_ASKED):
             found = client.describe_clusters(clusters=[name])["clusters"]
     except SwathError as error:
-        yield _unchecked(f"the cluster {name!r}", error)
+        yield unchecked(f"the cluster {name!r}", error)
         return
     if not found or found[0]["status"] != "ACTIVE":
         state = found[0]["status"] if found else "not there"
@@ -148,7 +151,7 @@ def definition_findings(
             except client.exceptions.ClientException:
                 answer = {"taskDefinition": {"status": "not there"}}
     except SwathError as error:
-        yield _unchecked(what, error)
+        yield unchecked(what, error)
         return
     definition = answer["taskDefinition"]
     if definition["status"] != "ACTIVE":
@@ -215,21 +218,9 @@ def _container_findings(
     yield aws.version_finding(what, container["image"], variables)
 
 
-def _missing(name: str, purpose: str) -> Finding:
-    return Finding(
-        Severity.ERROR,
-        f"the setting {name} is missing; it is needed {purpose}.",
-        f"Set it in swath.toml, as {key_of(name).variable}, or with --set {name}=...",
-    )
-
-
 def _no_task_role(what: str, mend: str) -> Finding:
     return Finding(
         Severity.WARNING,
         f"{what} has no task role: its workers may not be able to use the store.",
         mend,
     )
-
-
-def _unchecked(what: str, error: SwathError) -> Finding:
-    return Finding(Severity.WARNING, f"{what} could not be checked: {error.what}", error.mend or "")
