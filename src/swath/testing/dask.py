@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,10 @@ _START_S = 60.0
 _DEATH_S = 20
 """Seconds after which a worker that has lost its scheduler ends itself."""
 
+_CLIENT = {"ca_file": "tls_ca_file", "certificate": "tls_client_cert", "key": "tls_client_key"}
+_SERVER = {"ca_file": "--tls-ca-file", "certificate": "--tls-cert", "key": "--tls-key"}
+"""What Dask calls the three files of TLS."""
+
 
 class DaskServers:
     """A Dask scheduler and workers, started as people start them, and ended in any case.
@@ -30,6 +35,8 @@ class DaskServers:
         How many to start with, named ``worker-0`` and so on; each does one task at once.
     tls
         True for encrypted connections, with certificates made for these servers.
+    environment
+        Variables that the servers see beside those of this process; Dask's own settings, too.
 
     Attributes
     ----------
@@ -47,13 +54,16 @@ class DaskServers:
     True
     """
 
-    def __init__(self, *, workers: int = 2, tls: bool = False) -> None:
+    def __init__(
+        self, *, workers: int = 2, tls: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._dask = require("distributed", extra="testing", purpose="for a Dask on this machine")
         self.address = ""
         self.settings: dict[str, str] = {}
         self.client: Any = None
         self._n_workers = workers
         self._has_tls = tls
+        self._environment = os.environ | (environment or {})
         self._tls: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._held = ExitStack()
@@ -96,6 +106,11 @@ class DaskServers:
         self._spawn_worker(name, options, resources)
         self._wait_for_worker(name)
 
+    def workers(self) -> set[str]:
+        """Return the names of the workers that the scheduler knows."""
+        known = self.client.scheduler_info(n_workers=-1)["workers"]
+        return {str(told["name"]) for told in known.values()}
+
     def process_of(self, name: str) -> subprocess.Popen[bytes]:
         """Return the process of a worker, or of the ``scheduler``."""
         return self._processes[name]
@@ -105,7 +120,7 @@ class DaskServers:
         process = self._processes.pop(name)
         (process.kill if kill else process.terminate)()
         process.wait()
-        self._wait_until(lambda: name not in self._known(), f"the end of {name}")
+        self._wait_until(lambda: name not in self.workers(), f"the end of {name}")
 
     def log(self, name: str) -> str:
         """Return what a worker, or the ``scheduler``, has printed."""
@@ -129,12 +144,13 @@ class DaskServers:
         self.settings |= {f"dask.{key}": path for key, path in self._tls.items()}
 
     def _connect(self) -> Any:
-        tls = self._tls
-        security = self._dask.Security(
-            tls_ca_file=tls.get("ca_file"),
-            tls_client_cert=tls.get("certificate"),
-            tls_client_key=tls.get("key"),
-        )
+        words = {
+            "ca_file": "tls_ca_file",
+            "certificate": "tls_client_cert",
+            "key": "tls_client_key",
+        }
+        # Without any: to name them at all is to ask for encryption.
+        security = self._dask.Security(**{words[key]: path for key, path in self._tls.items()})
         return self._dask.Client(self.address, security=security, set_as_default=False)
 
     def _spawn_worker(self, name: str, options: tuple[str, ...], resources: dict[str, int]) -> None:
@@ -146,24 +162,19 @@ class DaskServers:
 
     def _spawn(self, name: str, words: list[str]) -> None:
         role = "scheduler" if name == "scheduler" else "worker"
-        tls = {"ca_file": "--tls-ca-file", "certificate": "--tls-cert", "key": "--tls-key"}
-        words += [word for key, path in self._tls.items() for word in (tls[key], path)]
+        words += [word for key, path in self._tls.items() for word in (_SERVER[key], path)]
         words += ["--dashboard-address", "127.0.0.1:0"]
         with (self._folder / f"{name}.txt").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-P", "-m", "dask", role, *words],
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
     def _wait_for_worker(self, name: str) -> None:
-        self._wait_until(lambda: name in self._known(), name)
-
-    def _known(self) -> set[str]:
-        """Return the names of the workers that the scheduler knows."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {str(told["name"]) for told in workers.values()}
+        self._wait_until(lambda: name in self.workers(), name)
 
     def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _START_S

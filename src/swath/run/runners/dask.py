@@ -28,6 +28,7 @@ from swath.run.runners.dask_cluster import (
     is_of_this_machine,
     library,
     make_cluster,
+    quiet,
     workers_of,
 )
 from swath.run.runners.dask_tasks import Attempts, Lacks, seen_of, stop_tasks, task_prefix
@@ -104,6 +105,7 @@ class DaskBackend:
         """Connect to the scheduler, or make a cluster."""
         self._context = context
         name = task_prefix(context)
+        self._held.enter_context(quiet())
         if self._address is not None:
             self._client = self._held.enter_context(connect(self._settings, name))
         else:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import swath
 from swath.errors import ConfigError, RunError
@@ -90,26 +94,63 @@ def connect(settings: Settings, name: str) -> Any:
     """
     distributed = library()
     address = settings.text("dask.address")
+    _refuse_address(address)
     given = {word: settings.text(key) for key, word in _TLS.items() if settings[key] is not None}
     security = distributed.Security(**given)
-    if address.startswith("tls:") and security.tls_ca_file is None:
-        for key in _TLS:
+    for key, word in _TLS.items():
+        if address.startswith("tls:") and getattr(security, word) is None:
             settings.required(key, f"to reach {address}")
     try:
-        client: Any = distributed.Client(
+        return distributed.Client(
             address, security=security, timeout=CONNECT_S, name=name, set_as_default=False
         )
-    except (OSError, TimeoutError) as error:
-        raise RunError(
-            f"no Dask scheduler answers at {address} within {CONNECT_S} s: {error}",
-            mend="Start one there (dask scheduler), or mend dask.address.",
-        ) from None
-    except (ValueError, TypeError) as error:
+    except OSError as error:
+        raise _no_answer(address, error) from None
+    except RuntimeError as error:  # Dask's own configuration may ask for encryption, too
         raise ConfigError(
             f"dask.address is {address!r}: {error}",
-            mend="Give the address that the scheduler prints, tcp://HOST:PORT or tls://HOST:PORT.",
+            mend="Give a tls:// address, or leave out dask.ca_file, dask.certificate and dask.key.",
         ) from None
-    return client
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Dask from logging the traceback of a lost connection, which is told as an error."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _refuse_address(address: str) -> None:
+    """Refuse what is no address, and one at which nobody listens.
+
+    Dask knocks at a closed port again and again until its time is up; this tells it at once.
+    """
+    place = urlsplit(address)
+    try:
+        at = place.hostname or "", place.port or 0
+    except ValueError:  # a port that is no number
+        at = "", 0
+    if place.scheme not in {"tcp", "tls", "ucx", "ws", "wss"} or not all(at):
+        raise ConfigError(
+            f"dask.address is {address!r}, which is no address of a scheduler.",
+            mend="Give what the scheduler prints, tcp://HOST:PORT or tls://HOST:PORT.",
+        )
+    try:
+        socket.create_connection(at, timeout=CONNECT_S).close()
+    except OSError as error:
+        raise _no_answer(address, error) from None
+
+
+def _no_answer(address: str, error: OSError) -> RunError:
+    return RunError(
+        f"no Dask scheduler answers at {address}: {error}",
+        mend="Start one there (dask scheduler), or mend dask.address; tls:// if it is encrypted.",
+    )
 
 
 def make_cluster(settings: Settings) -> Any:
@@ -132,8 +173,8 @@ def make_cluster(settings: Settings) -> Any:
 
 
 def workers_of(client: Any) -> list[DaskWorker]:
-    """Ask the scheduler for its workers."""
-    known = client.scheduler_info(n_workers=-1)["workers"]
+    """Ask the scheduler for its workers; none if the connection is just lost."""
+    known = client.scheduler_info(n_workers=-1).get("workers", {})
     return [
         DaskWorker(address, int(told["nthreads"]), int(told.get("resources", {}).get(GPU, 0)))
         for address, told in known.items()
