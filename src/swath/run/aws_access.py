@@ -78,8 +78,28 @@ def image_findings(
     """
     image = settings.text(name)
     yield aws.version_finding(name, image, {})
+    if is_asked:
+        yield from registry_findings(settings, name, image, same_region=same_region)
+
+
+def registry_findings(
+    settings: Settings, what: str, image: str, *, same_region: bool = False
+) -> Iterator[Finding]:
+    """Check that an image is there, if it is on ECR; nothing is said if it is.
+
+    Parameters
+    ----------
+    settings
+        Of the user.
+    what
+        What names the image, as the begin of a sentence.
+    image
+        Its name.
+    same_region
+        True if the service takes images of its own region only.
+    """
     found = _IMAGE.fullmatch(image)
-    if found is None or not is_asked:
+    if found is None:
         return
     client = aws.client("ecr", settings)
     here = client.meta.region_name
@@ -87,7 +107,7 @@ def image_findings(
         if same_region:
             yield Finding(
                 Severity.ERROR,
-                f"{name} is in {found['region']}, and the jobs are to run in {here}.",
+                f"{what} is in {found['region']}, and the jobs are to run in {here}.",
                 f"Push the image to {here}, or correct aws.region.",
             )
         return
@@ -100,7 +120,7 @@ def image_findings(
     if not is_there:
         yield Finding(
             Severity.ERROR,
-            f"{name}: there is no image {image}.",
+            f"{what}: there is no image {image}.",
             "Push it, as docs/deploy.md says, or correct the setting.",
         )
 

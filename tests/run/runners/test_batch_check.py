@@ -163,6 +163,16 @@ def test_version_of_the_image_is_that_of_this_swath(
     assert found == ([] if severity is None else [severity])
 
 
+def test_image_that_is_not_in_its_registry_is_found_out_before_a_machine_starts(
+    batch: FakeBatch, check: Check
+):
+    role = {"jobRoleArn": "arn:aws:iam::1:role/a"}
+    image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/swath-cpu:{swath.__version__}"
+    batch.add_definition("other", image=image, properties=role)
+    (what,) = errors(check(cpu_definition="other"))
+    assert what == f"the job definition 'other': there is no image {image}."
+
+
 def test_missing_role_and_privileges_are_warned_of(batch: FakeBatch, check: Check):
     batch.add_definition("other", image=IMAGE, properties={"privileged": True})
     found = check(cpu_definition="other")

@@ -116,7 +116,7 @@ class BatchBackend:
         yield identity
         if identity.severity is not Severity.ERROR and found:
             yield from queue_findings(self._client, found)
-            yield from definition_findings(self._client, found)
+            yield from definition_findings(self._client, found, self._settings)
 
     def requests(self, context: RunContext, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """Return the parameters of SubmitJob, with names in the place of ids."""

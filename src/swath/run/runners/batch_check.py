@@ -12,6 +12,7 @@ from typing import Any
 
 from swath.errors import ConfigError, SwathError
 from swath.run import aws
+from swath.run.aws_access import registry_findings, unchecked
 from swath.run.jobs import Job
 from swath.run.runner import Finding, Severity
 from swath.run.runners.batch_request import (
@@ -128,7 +129,7 @@ def queue_findings(client: Any, found: Sequence[Target]) -> Iterator[Finding]:
         queues = _queues(client, names)
         environments = _environments(client, queues.values())
     except SwathError as error:
-        yield _unchecked("the job queues", error)
+        yield unchecked("the job queues", error)
         return
     for name in names:
         queue = queues.get(name)
@@ -210,14 +211,16 @@ def _has_gpus(offer: Mapping[str, Any]) -> bool:
     return any(_WITH_GPUS.match(name) for name in offer.get("instanceTypes", ()))
 
 
-def definition_findings(client: Any, found: Sequence[Target]) -> Iterator[Finding]:
+def definition_findings(
+    client: Any, found: Sequence[Target], settings: Settings
+) -> Iterator[Finding]:
     """Check that there are the job definitions, and what is in their images."""
     names = {target.definition for target in found if target.definition is not None}
     for name in sorted(names):
         try:
             definition = _definition(client, name)
         except SwathError as error:
-            yield _unchecked(f"the job definition {name!r}", error)
+            yield unchecked(f"the job definition {name!r}", error)
             continue
         if definition is None:
             yield Finding(
@@ -226,7 +229,7 @@ def definition_findings(client: Any, found: Sequence[Target]) -> Iterator[Findin
                 "Correct the setting, or aws.region; deploy/aws/template.yaml makes definitions.",
             )
         else:
-            yield from _container_findings(f"the job definition {name!r}", definition)
+            yield from _container_findings(f"the job definition {name!r}", definition, settings)
 
 
 def _definition(client: Any, name: str) -> Mapping[str, Any] | None:
@@ -242,7 +245,9 @@ def _definition(client: Any, name: str) -> Mapping[str, Any] | None:
     return max(active, key=lambda item: item["revision"], default=None)
 
 
-def _container_findings(what: str, definition: Mapping[str, Any]) -> Iterator[Finding]:
+def _container_findings(
+    what: str, definition: Mapping[str, Any], settings: Settings
+) -> Iterator[Finding]:
     container = definition.get("containerProperties")
     if container is None:
         yield Finding(
@@ -265,7 +270,4 @@ def _container_findings(what: str, definition: Mapping[str, Any]) -> Iterator[Fi
         )
     variables = {item["name"]: item["value"] for item in container.get("environment", ())}
     yield aws.version_finding(what, container["image"], variables)
-
-
-def _unchecked(what: str, error: SwathError) -> Finding:
-    return Finding(Severity.WARNING, f"{what} could not be checked: {error.what}", error.mend or "")
+    yield from registry_findings(settings, what, container["image"])
