@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from swath.cli.failure import failure_of
 from swath.cli.options import (
     Request,
     SelectingCommand,
@@ -22,7 +23,6 @@ from swath.cli.options import (
 )
 from swath.cli.progress import of_plan
 from swath.cli.render import plan_text, table
-from swath.errors import RunError
 from swath.experiment.check import refuse_problems
 from swath.experiment.config import Declared
 from swath.experiment.session import (
@@ -37,7 +37,6 @@ from swath.plan.touch import touch
 from swath.run.folder import RunFolder
 from swath.run.prepare import last_plans, results_of_run, write_results
 from swath.run.runner import Outcome
-from swath.run.status import RunStatus
 from swath.store import is_local, local_path, open_store
 
 
@@ -172,7 +171,7 @@ def end_of(
     _tell(folder, outcome, results, as_json=as_json)
     if outcome.succeeded:
         return 0
-    raise _failure(folder, outcome)
+    raise failure_of(folder, outcome)
 
 
 def _tell(
@@ -226,25 +225,3 @@ def _near(uri: str) -> str:
     if not is_local(uri) or not (path := local_path(uri)).is_relative_to(here):
         return uri
     return str(path.relative_to(here))
-
-
-def _failure(folder: RunFolder, outcome: Outcome) -> RunError:
-    """Name the failed units, the reason and what to do."""
-    status = RunStatus(folder)
-    status.update()
-    lines = []
-    for split in status.splits.values():
-        for unit, error, _ in split.failures:
-            lines.append(f"{split.kind} {unit}: {error}")
-        if not split.failures and split.key in outcome.failed:
-            lines.append(f"{split.kind} ({split.key}): {split.error}")
-    if not lines:
-        lines.append(f"it ended before any split did; see {folder.machine_path}")
-    waiting = len(outcome.waiting)
-    after = f"\n  {waiting} splits that depend on it did not start." if waiting else ""
-    return RunError(
-        "the run failed:\n  " + "\n  ".join(lines) + after,
-        where=folder.uri,
-        mend=f"See swath logs {folder.uri}; the same command, or swath retry {folder.uri}, runs "
-        f"exactly what is left.",
-    )
