@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +25,8 @@ class Web:
         """Path to status and body; of ``"HEAD /a"`` for this method only."""
         self.always: tuple[int, str] | None = None
         """Status and body of whatever is asked for."""
+        self.after: dict[str, Callable[[], object]] = {}
+        """Path to what is done, once, before what is there is sent."""
         self.tells_version = True
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         handler = type("Handler", (_Handler,), {"web": self})
@@ -55,7 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
         if answer:
             self._answer(answer[0], answer[1].encode())
         elif path in self.web.files:
-            self._answer(200, self.web.files[path])
+            content = self.web.files[path]
+            self.web.after.pop(path, lambda: None)()
+            with suppress(BrokenPipeError, ConnectionResetError):  # who has seen enough goes away
+                self._answer(200, content)
         else:
             self._answer(404, b"")
 
@@ -66,6 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes) -> None:
         tag = hashlib.sha1(body).hexdigest()
+        if status == 200 and self.headers.get("If-Match", f'"{tag}"') != f'"{tag}"':
+            status, body = 412, b""
         first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
         total = len(body)
         if status == 200 and last:
@@ -73,6 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {first}-{last}/{total}")
+        self.send_header("Last-Modified", "Thu, 01 Jan 1970 00:00:00 GMT")
         if self.web.tells_version:
             self.send_header("ETag", f'"{tag}"')
         self.send_header("Content-Length", str(len(body)))

@@ -110,7 +110,8 @@ def _connect(base: str, options: StoreOptions, n_retries: int) -> ObjectStore:
     client: ClientConfig = {
         "allow_http": scheme == "http",
         "connect_timeout": timedelta(seconds=10),
-        "timeout": timedelta(minutes=10),
+        "read_timeout": timedelta(minutes=5),  # without a byte, or while a part is sent
+        "timeout": timedelta(hours=12),  # of the whole; a large file of a web server comes in one
     }
     retry: RetryConfig = {
         "max_retries": n_retries,

@@ -15,34 +15,16 @@ from swath.optional import require
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_METADATA_SERVICE = re.compile(r"://(169\.254\.|metadata\.google)|token request")
 _URL_SECRETS = re.compile(r"(?<=://)[^/@\s]+@|\?[^\s\"<>)]+")
 _DETAIL = "\n\nDebug source"
 
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
-_SLOWER = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "Throttling")
-_NO_LOGIN = (
-    "ExpiredToken",
-    "InvalidToken",
-    "TokenRefreshRequired",
-    # machines of clouds are asked for credentials there, and nobody answers elsewhere
-    "169.254.",
-    "metadata.google.internal",
-    "token request",
-    "credentials",
-)
-_WRONG_REGION = ("PermanentRedirect", "redirect without LOCATION", "AuthorizationHeaderMalformed")
-_PASSING = (
-    # of the network
-    "error sending request",
-    "HTTP error",
-    "error decoding response body",
-    "error reading a body",
-    "connection",
-    "timed out",
-    # an answer that was cut off
-    "list response",
-    "bulk delete response",
-    # of the service, which asks to send it again
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+_SLOWER = {"SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "Throttling"}
+_NO_LOGIN = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+_DENIED = {"AccessDenied", "AllAccessDisabled"}
+_WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed"}
+_PASSING = {
     "ConditionalRequestConflict",
     "OperationAborted",
     "RequestTimeout",
@@ -50,6 +32,16 @@ _PASSING = (
     "BadDigest",
     "XAmzContentSHA256Mismatch",
     "NoSuchUpload",
+}
+_OF_THE_NETWORK = (
+    "error sending request",
+    "HTTP error",
+    "error decoding response body",
+    "error reading a body",
+    "connection",
+    "timed out",
+    "list response",  # that was cut off
+    "bulk delete response",
 )
 
 
@@ -72,6 +64,10 @@ class BrokenTransferError(StoreError):
     """Not all bytes arrived, or not those that were sent; trying again may help."""
 
 
+class ChangedError(StoreError):
+    """An object is no longer the version that was asked for; only to begin anew helps."""
+
+
 def foreign_errors() -> tuple[type[Exception], ...]:
     """Return the errors that `failure` understands."""
     library = require("obstore.exceptions", extra="cloud", purpose="for stores that are not local")
@@ -86,7 +82,7 @@ def shown(uri: str) -> str:
     if parts.scheme not in ("http", "https"):
         return uri
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "...", "")) if parts.query else uri
+    return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
 
 
 def failure(error: Exception, uri: str) -> Failure:
@@ -102,41 +98,35 @@ def failure(error: Exception, uri: str) -> Failure:
     if isinstance(error, StoreError):
         return Failure(error, isinstance(error, BrokenTransferError))
     text = str(error).partition(_DETAIL)[0]
+    # Not the words of the whole text: it names the object, which may be called anything.
+    status = int(found[1]) if (found := _STATUS.search(text)) else None
+    code = found[1] if (found := _CODE.search(text)) else ""
     reason = _URL_SECRETS.sub("", " ".join(text.split()))
-    name = shown(uri)
-    found = _STATUS.search(text)
-    status = int(found[1]) if found else None
-    kind = type(error).__name__
-
-    def says(words: tuple[str, ...]) -> bool:
-        return any(word in text for word in words)
-
-    if says(("NoSuchUpload",)):
-        return Failure(StoreError(f"the upload of {name} was lost ({reason})."), passing=True)
-    if kind == "PreconditionError":  # parts are asked for by the ETag of the first answer
-        return Failure(BrokenTransferError(f"{name} changed while it was read."), passing=True)
-    if status == 404 or isinstance(error, FileNotFoundError):
-        return Failure(_missing(name, bucket=says(_NO_BUCKET)), passing=False)
-    if status == 429 or (status == 503 and not says(("InternalError",))) or says(_SLOWER):
-        return Failure(_throttled(name, text), passing=True)
-    if says(_NO_LOGIN):
+    name, kind = shown(uri), type(error).__name__
+    if _METADATA_SERVICE.search(text) or code in _NO_LOGIN:
         return Failure(_not_logged_in(name, reason), passing=False)
-    denied = kind in ("PermissionDeniedError", "UnauthenticatedError") or status in (401, 403)
-    if denied or says(("AccessDenied",)):
-        return Failure(_forbidden(name, text), passing=False)
-    if says(_WRONG_REGION):
-        return Failure(
-            StoreError(
-                f"{name} is in another region ({reason}).",
-                mend="Set AWS_REGION, or the setting aws.region, to the bucket's region.",
-            ),
-            passing=False,
-        )
-    passing = status is not None and (status >= 500 or status == 408)
-    mend = "Check the network and the endpoint." if status is None else None
-    return Failure(
-        StoreError(f"{name} could not be used: {reason}.", mend=mend), passing or says(_PASSING)
+    if code in _PASSING:
+        return Failure(StoreError(f"{name} could not be used: {reason}."), passing=True)
+    if kind == "PreconditionError":
+        return Failure(ChangedError(f"{name} changed while it was read."), passing=False)
+    if status == 404 or isinstance(error, FileNotFoundError):
+        return Failure(_missing(name, bucket=code in _NO_BUCKET), passing=False)
+    if status == 429 or (status == 503 and code in ("", "ServiceUnavailable")) or code in _SLOWER:
+        return Failure(_throttled(name, code), passing=True)
+    if kind in ("PermissionDeniedError", "UnauthenticatedError") or code in _DENIED:
+        return Failure(_forbidden(name, code), passing=False)
+    if status in (401, 403, 405):
+        return Failure(_forbidden(name, code), passing=False)
+    if code in _WRONG_REGION or "redirect without LOCATION" in text:
+        return Failure(_elsewhere(name, reason), passing=False)
+    if status is not None:
+        passing = status >= 500 or status == 408
+        return Failure(StoreError(f"{name} could not be used: {reason}."), passing)
+    told = StoreError(
+        f"{name} could not be used: {reason}.", mend="Check the network and the endpoint."
     )
+    tail = text.rpartition(" - ")[2]
+    return Failure(told, any(words in tail for words in _OF_THE_NETWORK))
 
 
 def _missing(name: str, *, bucket: bool) -> NotFoundError:
@@ -148,11 +138,9 @@ def _missing(name: str, *, bucket: bool) -> NotFoundError:
     return NotFoundError(f"there is no {name}.", mend="Check the URI.")
 
 
-def _forbidden(name: str, text: str) -> ForbiddenError:
-    found = _CODE.search(text)
-    said = f" ({found[1]})" if found else ""
+def _forbidden(name: str, code: str) -> ForbiddenError:
     return ForbiddenError(
-        f"{name} may not be used: access is denied{said}.",
+        f"{name} may not be used: access is denied ({code or 'without a reason'}).",
         mend="Give credentials that may use it. Where a bucket may not be listed, S3 says this of "
         "an object that does not exist, too.",
     )
@@ -165,9 +153,15 @@ def _not_logged_in(name: str, reason: str) -> ForbiddenError:
     )
 
 
-def _throttled(name: str, text: str) -> ThrottledError:
-    found = _CODE.search(text)
+def _throttled(name: str, code: str) -> ThrottledError:
     return ThrottledError(
-        f"the service of {name} asks to come slower ({found[1] if found else 'busy'}).",
+        f"the service of {name} asks to come slower ({code or 'busy'}).",
         mend="Use fewer splits at once, or set store.patience_s higher.",
+    )
+
+
+def _elsewhere(name: str, reason: str) -> StoreError:
+    return StoreError(
+        f"{name} is in another region ({reason}).",
+        mend="Set AWS_REGION, or the setting aws.region, to the bucket's region.",
     )

@@ -53,7 +53,7 @@ class ObjectStore:
         except ForbiddenError:
             if not is_web(uri):
                 raise
-        return self._try(lambda: transfer.first_byte(at), uri)
+            return self._try(lambda: transfer.first_byte(at), uri)
 
     def stats(self, uri: str, paths: Iterable[str]) -> dict[str, Stat]:
         """Return the stat of each path that exists: a few one by one, of many from the listing."""
@@ -115,10 +115,6 @@ class ObjectStore:
 
     def get(self, uri: str, path: Path) -> None:
         """Fetch to a temporary name, a large object in parts, then rename."""
-        self.download(uri, path)
-
-    def download(self, uri: str, path: Path) -> Stat:
-        """Do what `get` does, and return size and version of what was fetched."""
         at, temporary = self._at(uri), temporary_beside(path)
         receive = partial(
             transfer.receive_file,
@@ -129,11 +125,10 @@ class ObjectStore:
         )
         temporary.touch()  # a folder that is missing is no failure of the store
         try:
-            stat = self._try(receive, uri)
+            self._try(receive, uri)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        return stat
 
     def put(self, path: Path, uri: str) -> None:
         """Send a file, or all files of a folder, and remove them here.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swath.optional import require
-from swath.store.failures import BrokenTransferError, shown
+from swath.store.failures import BrokenTransferError, ChangedError, shown
 from swath.store.parallel import in_order
 from swath.store.protocol import Stat
 from swath.store.retry import persistently
@@ -29,6 +30,10 @@ can fail and be repeated on its own."""
 
 N_PARTS_AT_ONCE = 8
 MOST_PARTS = 9_000  # S3 takes 10,000
+
+_parts_coming = threading.BoundedSemaphore(N_PARTS_AT_ONCE)
+_files_going = threading.BoundedSemaphore(1)
+"""Of this process: parts are held in memory, and one large file has the line for itself."""
 
 _UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # what the library says without Last-Modified
 
@@ -104,14 +109,15 @@ def send(at: Remote, data: bytes, **how: Any) -> None:
 def send_file(at: Remote, path: Path) -> None:
     """Put a file in parts, several at once; the object appears when all are there."""
     size = path.stat().st_size
-    library().put(
-        at.client,
-        at.key,
-        path,
-        use_multipart=True,
-        chunk_size=max(PART_BYTES, -(-size // MOST_PARTS)),
-        max_concurrency=N_PARTS_AT_ONCE,
-    )
+    with _files_going:
+        library().put(
+            at.client,
+            at.key,
+            path,
+            use_multipart=True,
+            chunk_size=max(PART_BYTES, -(-size // MOST_PARTS)),
+            max_concurrency=N_PARTS_AT_ONCE,
+        )
     check_size(at, size)
 
 
@@ -139,8 +145,8 @@ def receive(at: Remote) -> bytes:
     return data
 
 
-def receive_file(at: Remote, path: Path, *, in_parts: bool, patience_s: float) -> Stat:
-    """Fetch an object into a file, and return what was fetched.
+def receive_file(at: Remote, path: Path, *, in_parts: bool, patience_s: float) -> None:
+    """Fetch an object into a file.
 
     Parameters
     ----------
@@ -154,14 +160,12 @@ def receive_file(at: Remote, path: Path, *, in_parts: bool, patience_s: float) -
         Seconds to wait for the parts that fail, each for itself.
     """
     result = library().get(at.client, at.key)
-    stat = stat_of(result.meta)
     with path.open("wb") as file:
-        if in_parts and stat.size > PART_BYTES:
+        if in_parts and result.meta["size"] > PART_BYTES:
             _receive_parts(at, result.meta, file.fileno(), patience_s)
         else:
             n_bytes = sum(file.write(chunk) for chunk in result.stream())
-            _check_length(n_bytes, stat.size, at.uri)
-    return stat
+            _check_length(n_bytes, result.meta["size"], at.uri)
 
 
 def _receive_parts(at: Remote, meta: Mapping[str, Any], descriptor: int, patience_s: float) -> None:
@@ -171,15 +175,20 @@ def _receive_parts(at: Remote, meta: Mapping[str, Any], descriptor: int, patienc
         stop = min(start + PART_BYTES, meta["size"])
 
         def part() -> None:
-            found = library().get(at.client, at.key, options={"range": (start, stop), **same})
-            data = bytes(found.bytes())
-            _check_length(len(data), stop - start, at.uri)
-            os.pwrite(descriptor, data, start)
+            with _parts_coming:
+                found = library().get(at.client, at.key, options={"range": (start, stop), **same})
+                data = bytes(found.bytes())
+                _check_length(len(data), stop - start, at.uri)
+                os.pwrite(descriptor, data, start)
 
         persistently(part, at.uri, patience_s)
 
-    for _ in in_order(fetch, range(0, meta["size"], PART_BYTES), n_at_once=N_PARTS_AT_ONCE):
-        pass
+    starts = range(0, meta["size"], PART_BYTES)
+    try:
+        for _ in in_order(fetch, starts, n_at_once=N_PARTS_AT_ONCE):
+            pass
+    except ChangedError as error:
+        raise BrokenTransferError(error.what) from None
 
 
 def _check_length(n_bytes: int, expected: int, uri: str) -> None:

@@ -57,6 +57,7 @@ class CloudServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet
     answer: Answer
 
