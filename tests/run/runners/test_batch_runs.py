@@ -26,7 +26,7 @@ SETTINGS = {
     "SWATH_BATCH_GPU_DEFINITION": "worker-gpu",
     "SWATH_AWS_POLL_S": "1",
 }
-N_KILLS = 12
+N_KILLS = 10
 N_STEPS = 24
 
 
