@@ -136,6 +136,15 @@ def test_without_credentials_it_is_told_how_to_get_some(s3_bucket, monkeypatch):
         open_store("s3://bucket/a")
 
 
+def test_credentials_that_cannot_be_renewed_are_told(s3_bucket, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    (tmp_path / "config").write_text("[profile mine]\ncredential_process = false\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    with pytest.raises(ConfigError, match=r"s3://bucket: the AWS credentials cannot be used.*Log"):
+        open_store("s3://bucket/a")
+
+
 def test_anonymous_requests_are_not_signed(told, web, monkeypatch):
     uri = told(404)
     for anonymous in ("no", "yes"):

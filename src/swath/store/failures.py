@@ -103,7 +103,8 @@ def failure(error: Exception, uri: str) -> Failure:
     code = found[1] if (found := _CODE.search(text)) else ""
     reason = _URL_SECRETS.sub("", " ".join(text.split()))
     name, kind = shown(uri), type(error).__name__
-    if _METADATA_SERVICE.search(text) or code in _NO_LOGIN:
+    no_key = kind == "UnauthenticatedError" and status is None  # whoever gives them failed
+    if no_key or _METADATA_SERVICE.search(text) or code in _NO_LOGIN:
         return Failure(_not_logged_in(name, reason), passing=False)
     if code in _PASSING:
         return Failure(StoreError(f"{name} could not be used: {reason}."), passing=True)
