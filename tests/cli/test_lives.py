@@ -331,7 +331,9 @@ def test_split_that_did_not_start_in_a_retry_has_not_failed_in_it(lives: Lives) 
     assert "copy a-first: ValueError" in answer.err
     assert "copy two" not in answer.err
     assert "1 splits that depend on it did not start" in answer.err
-    assert "1 other splits were not started after that; --keep-going would" in answer.err
+    assert "1 other splits were not started after that; --keep-going would" in answer.err, (
+        answer.err
+    )
 
 
 # ------------------------------------------------------------------ logs and workers

@@ -45,13 +45,18 @@ def background(shop: Any) -> Iterator[Any]:
 
 
 def wait_for_copy_of_one(shop: Any) -> None:
+    """Return when the first text is copied and on record, and the second one is waited for."""
     end = time.monotonic() + 60
-    while not list(shop.root.glob("copy/*/one-*/copy.txt")):
+    while not any('"unit_done",{"unit":"one"' in text for text in events(shop)):
         assert time.monotonic() < end
         time.sleep(0.02)
-    while not any('"progress"' in path.read_text() for path in waiting_events(shop)):
+    while not any('"progress",{"unit":"two"' in text for text in events(shop)):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def events(shop: Any) -> list[str]:
+    return [path.read_text() for path in shop.root.glob("runs/*/events/*.jsonl")]
 
 
 def living(group: int) -> list[str]:
@@ -64,10 +69,6 @@ def living(group: int) -> list[str]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return found
-
-
-def waiting_events(shop: Any) -> list[Path]:
-    return [p for p in shop.root.glob("runs/*/events/*.jsonl") if '"unit":"two"' in p.read_text()]
 
 
 def test_run_prints_the_links_to_results_and_json_holds_them(shop: Any) -> None:

@@ -94,6 +94,27 @@ def test_makefile_stands_on_its_own(lab):
     assert b"Nothing to be done" in again.stdout
 
 
+def test_split_that_is_done_stays_done_though_make_is_stopped_before_its_worker_ends(lab):
+    """Make removes what it takes for half made."""
+    result = lab.run(lab.pipeline(lab.copies("a")), runner="local")
+    (done,) = (result.folder.path / "done").iterdir()
+    done.unlink()
+    worker = lab.folder / "worker.sh"
+    worker.write_text('#!/bin/sh\ntouch "done/$(basename "$4" .json)"; exec sleep 60\n')
+    worker.chmod(0o755)
+    make = subprocess.Popen(
+        ["make", f"PYTHON={worker}"],
+        cwd=result.folder.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(done.exists)
+    os.killpg(make.pid, signal.SIGTERM)
+    make.wait()
+    assert done.exists()
+
+
 def test_outer_make_hands_nothing_down(lab, monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "n --jobserver-auth=98,99 -j64")
     monkeypatch.setenv("MFLAGS", "-n")

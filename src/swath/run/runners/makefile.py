@@ -43,8 +43,12 @@ def makefile(splits: Sequence[RunSplit], folder: RunFolder) -> str:
         " echo 'failed: $(@F); its log ends with:'; tail -n 15 logs/$(@F).txt; exit $$status; }",
         "endef",
         "",
-        "all:" + "".join(f" \\\n done/{key}" for key in keys),
+        "DONE :=" + "".join(f" \\\n done/{key}" for key in keys),
+        "all: $(DONE)",
         ".PHONY: all",
+        "# A worker writes its done file itself: make must not take it for half made when it is",
+        "# stopped in the moment between that and the end of the worker.",
+        ".PRECIOUS: $(DONE)",
         "",
     ]
     for split in splits:
