@@ -36,7 +36,7 @@ from swath.plan.plan import Plan
 from swath.plan.touch import touch
 from swath.run.folder import RunFolder
 from swath.run.prepare import last_plans, results_of_run, write_results
-from swath.run.runner import Outcome
+from swath.run.runner import Finding, Outcome
 from swath.store import is_local, local_path, open_store
 
 
@@ -83,13 +83,24 @@ def command(
     if not no_check:
         for warning in refuse_problems(declared, made):
             click.echo(f"warning: {warning}", err=True)
-    for finding in refuse_plan(made, runner, asked.settings):
-        click.echo(f"warning: {finding.what} {finding.mend}", err=True)
     if dry_run:
-        if requests := requests_of(made, runner, asked.settings):
-            click.echo(json.dumps(requests, indent=1))
-        return 0
+        return _show_requests(made, runner, asked)
     return _run(made, runner, asked, keep_going=keep_going, detach=detach, as_json=as_json)
+
+
+def _show_requests(made: Plan, runner: str, asked: Request) -> int:
+    """Show what would be submitted, after the checks that a run would begin with."""
+    if made.is_empty:
+        return 0
+    for finding in refuse_plan(made, runner, asked.settings):
+        _warn(finding)
+    if requests := requests_of(made, runner, asked.settings):
+        click.echo(json.dumps(requests, indent=1))
+    return 0
+
+
+def _warn(finding: Finding) -> None:
+    click.echo(f"warning: {finding.what} {finding.mend}", err=True)
 
 
 def _plan(declared: list[Declared], runner: str, asked: Request, *, is_to_run: bool) -> Plan:
@@ -134,6 +145,7 @@ def _run(
             is_detached=detach,
             emit=progress.emit,
             started=started,
+            warn=_warn,
         )
     if result.folder is None:  # everything was up to date
         _tell(None, result.outcome or Outcome(), result.results, as_json=as_json)

@@ -35,6 +35,7 @@ from swath.run.splits import splits_of
 from swath.settings import Settings, load_settings
 
 Started = Callable[[RunFolder], None]
+Warn = Callable[[Finding], None]
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ def execute(
     is_detached: bool = False,
     emit: Emit = ignore,
     started: Started | None = None,
+    warn: Warn = lambda _: None,
 ) -> RunResult:
     """Carry out a plan.
 
@@ -236,10 +238,13 @@ def execute(
         See `run_experiments`.
     started
         Is called with the folder of the run before its first split starts.
+    warn
+        Is called with each warning of the checks that the runner does first.
     """
     if made.is_empty:
         return RunResult(made, NOTHING_TO_DO, None, write_results(results_of(made)))
-    refuse_plan(made, runner, settings)
+    for finding in refuse_plan(made, runner, settings):
+        warn(finding)
     pipelines = made.graph.pipelines
     refuse_unwritable(pipelines)
     refuse_full_disk(made)
