@@ -7,19 +7,29 @@ fingerprint, so whatever lies in it is of this very unit; and it has one owner a
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import secrets
 import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from swath.errors import StoreError
+from swath.errors import NotFoundError, StoreError
 from swath.store import join, open_store
 from swath.store.local import TEMPORARY
 
 SAVE_S = 30.0
 """State that lies on a store is at most this many seconds older than that of a killed process."""
+
+
+TRIES = 10
+"""Times that a state is looked at again because it has just changed."""
+
+
+_INDEX = "index.json"
+_Version = tuple[int, int, int]
 
 
 class State(Protocol):
@@ -120,6 +130,8 @@ class StoredState:
 
     It is fetched when it is first asked for, and saved every half minute and at the end. What a
     function writes there it has to write under another name, ending in ``.partial``, and rename.
+    Every file is an object of its own, and an index says which belong together: whenever the
+    machine is taken away, the index names all files of one moment.
 
     Parameters
     ----------
@@ -129,14 +141,20 @@ class StoredState:
         Local folder to work in.
     start_over
         True to remove what an earlier attempt left.
+    save_s
+        Seconds between two savings.
     """
 
-    def __init__(self, uri: str, folder: Path, *, start_over: bool) -> None:
+    def __init__(self, uri: str, folder: Path, *, start_over: bool, save_s: float = SAVE_S) -> None:
         self._uri = uri
         self._store = open_store(uri)
         self._folder = folder
         self._start_over = start_over
-        self._saved: dict[str, tuple[int, int]] = {}
+        self._save_s = save_s
+        self._attempt = secrets.token_hex(4)
+        self._n_objects = 0
+        self._index: dict[str, str] = {}
+        self._saved: dict[str, _Version] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -147,9 +165,7 @@ class StoredState:
             self._folder.mkdir(parents=True)
             if self._start_over:
                 self._store.delete(self._uri)
-            for name, _ in list(self._store.list(self._uri)):
-                self._store.get(join(self._uri, name), self._folder / name)
-            self._saved = self._files()
+            self._fetch()
             self._thread = threading.Thread(target=self._save_now_and_then, daemon=True)
             self._thread.start()
         return self._folder
@@ -167,7 +183,7 @@ class StoredState:
     def close(self) -> None:
         """Save it for the next attempt, unless it was removed."""
         if self._end():
-            with suppress(StoreError):  # the error that ended the attempt is the one to be told
+            with suppress(StoreError, FileNotFoundError):  # what ended the attempt is to be told
                 self._save()
 
     def _end(self) -> bool:
@@ -179,36 +195,64 @@ class StoredState:
         return thread is not None
 
     def _save_now_and_then(self) -> None:
-        while not self._stop.wait(SAVE_S):
+        while not self._stop.wait(self._save_s):
             with suppress(StoreError, FileNotFoundError):  # the next time may go better
                 self._save()
 
-    def _files(self) -> dict[str, tuple[int, int]]:
-        """Return time of modification and size of each finished file, oldest first."""
-        found = {}
-        for path in self._folder.iterdir():
-            if not (path.name.startswith(TEMPORARY) or path.name.endswith(".partial")):
-                stat = path.stat()
-                found[path.name] = (stat.st_mtime_ns, stat.st_size)
-        return dict(sorted(found.items(), key=lambda item: item[1]))
+    def _fetch(self) -> None:
+        try:
+            index = json.loads(self._store.read(join(self._uri, _INDEX)))
+            for name, place in index.items():
+                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+                self._store.get(join(self._uri, place), self._folder / name)
+        except NotFoundError:  # there is none, or another run, that does the same, is done with it
+            shutil.rmtree(self._folder)
+            self._folder.mkdir()
+        else:
+            self._index, self._saved = index, self._files()
 
     def _save(self) -> None:
-        """Put what has changed, in the order in which it was written, then delete what is gone.
+        """Put what has changed, then the index, then delete what no index names any more."""
+        copies = self._folder.with_name(f"{self._folder.name}-copies")
+        try:
+            now = self._linked(copies)
+            if now is None or now == self._saved:
+                return
+            index = {}
+            for name, version in now.items():
+                if self._saved.get(name) == version:
+                    index[name] = self._index[name]
+                else:
+                    index[name] = f"{self._attempt}-{self._n_objects:06d}"
+                    self._n_objects += 1
+                    self._store.put(copies / name, join(self._uri, index[name]))
+            self._store.write(join(self._uri, _INDEX), json.dumps(index).encode())
+            before, self._index, self._saved = self._index, index, now
+            for place in set(before.values()) - set(index.values()):
+                self._store.delete(join(self._uri, place))
+        finally:
+            shutil.rmtree(copies, ignore_errors=True)
 
-        A file that tells of another one is written after it, so it is put after it, too.
-        """
-        now = self._files()
-        copies = self._folder / f"{TEMPORARY}copies"
-        shutil.rmtree(copies, ignore_errors=True)
-        copies.mkdir()
-        for name in now:
-            os.link(self._folder / name, copies / name)
-        if self._files() != now:
-            return self._save()  # something was written meanwhile: all files of one moment
-        for name, found in now.items():
-            if self._saved.get(name) != found:
-                self._store.put(copies / name, join(self._uri, name))
-        for name in set(self._saved) - set(now):
-            self._store.delete(join(self._uri, name))
-        self._saved = now
+    def _linked(self, copies: Path) -> dict[str, _Version] | None:
+        """Link to all files of one moment; None if they never stand still."""
+        for _ in range(TRIES):
+            now = self._files()
+            shutil.rmtree(copies, ignore_errors=True)
+            for name in now:
+                (copies / name).parent.mkdir(parents=True, exist_ok=True)
+                os.link(self._folder / name, copies / name)
+            if self._files() == now:
+                return now
         return None
+
+    def _files(self) -> dict[str, _Version]:
+        """Return what tells each finished file from what it was before, by its relative name."""
+        found = {}
+        for path in sorted(self._folder.rglob("*")):
+            name = path.relative_to(self._folder).as_posix()
+            is_finished = not (name.endswith(".partial") or path.name.startswith(TEMPORARY))
+            if is_finished and path.is_file():
+                stat = path.stat()
+                # Clocks of file systems tick slowly: two files of one size may have one time.
+                found[name] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return found
