@@ -37,6 +37,8 @@ class Key:
         What it means, with its unit.
     choices
         Allowed texts; empty: any.
+    least
+        Smallest allowed count.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Key:
     default: int | str | None
     help: str
     choices: tuple[str, ...] = ()
+    least: int = 1
 
     @property
     def variable(self) -> str:
@@ -66,9 +69,19 @@ KEYS = {
             "folder for unfinished outputs of remote runs; default: TMPDIR",
         ),
         Key(
-            "run.memory_retries", int, 2, "times a split that ran out of memory gets twice as much"
+            "run.memory_retries",
+            int,
+            2,
+            "times a split that ran out of memory gets twice as much",
+            least=0,
         ),
-        Key("run.reclaim_retries", int, 5, "times a split is started again whose machine was lost"),
+        Key(
+            "run.reclaim_retries",
+            int,
+            5,
+            "times a split is started again whose machine was lost",
+            least=0,
+        ),
         Key("local.jobs", int, None, "processes at once of the local runner; default: cores"),
         Key("local.make", str, "make", "GNU make, a name or a path"),
         Key("store.anonymous", str, "no", "whether stores are asked without credentials", YES_NO),
@@ -95,6 +108,7 @@ KEYS = {
         ),
         Key("slurm.account", str, None, "account to charge"),
         Key("slurm.qos", str, None, "quality of service"),
+        Key("slurm.python", str, None, "Python on the nodes; default: the path of this one"),
         Key(
             "slurm.tasks", int, None, "elements of an array at once; default: as many as find room"
         ),
@@ -174,7 +188,7 @@ KEYS = {
 COMMAND_KEYS: dict[str, tuple[type[int] | type[str], str]] = {
     "cpus": (int, "cores"),
     "memory_gib": (int, "memory in GiB"),
-    "gpus": (int, "GPUs"),
+    "gpus": (int, "GPUs, or 0"),
     "time_limit_s": (int, "limit in s"),
     "queue": (str, "job queue of AWS Batch"),
     "definition": (str, "job definition of AWS Batch"),
@@ -277,7 +291,8 @@ def key_of(name: str) -> Key:
     kind, _, what = rest.partition(".")
     if room == "commands" and kind.isidentifier() and what in COMMAND_KEYS:
         type_, meaning = COMMAND_KEYS[what]
-        return Key(name, type_, None, f"{meaning} of each split of {kind}")
+        least = 0 if what == "gpus" else 1
+        return Key(name, type_, None, f"{meaning} of each split of {kind}", least=least)
     if rest and room in {point.name for point in entry_points(group=RUNNERS)}:
         return Key(name, str, None, f"setting of the installed runner {room}")
     raise KeyError(name)
@@ -396,7 +411,8 @@ def _value(name: str, value: object, origin: str) -> Value:
     try:
         number = int(str(value))
     except ValueError:
-        number = 0
-    if number < 1:
-        raise ConfigError(f"{name} is {value!r}.", where=origin, mend="Give a positive integer.")
+        number = -1
+    if number < key.least:
+        allowed = "a positive integer" if key.least else "an integer of 0 or more"
+        raise ConfigError(f"{name} is {value!r}.", where=origin, mend=f"Give {allowed}.")
     return Value(number, origin)
