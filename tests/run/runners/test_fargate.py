@@ -70,7 +70,14 @@ def split_of(**resources: Any) -> RunSplit:
 def request_of(*words: str, attempt: int = 0, **resources: Any) -> dict[str, Any]:
     folder = RunFolder("memory://bucket/root/runs/20260101-000000-abcd")
     settings = settings_of(*SETTINGS, *words)
-    return run_request(folder, split_of(**resources), attempt, "swath", settings)
+    return run_request(
+        folder,
+        split_of(**resources),
+        attempt,
+        definition="swath",
+        region="eu-central-1",
+        settings=settings,
+    )
 
 
 # ------------------------------------------------------------------ requests
@@ -102,7 +109,10 @@ def test_request_is_one_task_of_the_split_with_all_that_the_settings_say(model):
     (container,) = overrides["containerOverrides"]
     place = "memory://bucket/root/runs/20260101-000000-abcd/commands/chip-0a-1.json"
     assert container["command"] == ["swath", "run-command", "--copy-output", place]
-    assert {"name": "SWATH_STORE_REQUESTER_PAYS", "value": "yes"} in container["environment"]
+    assert container["environment"] == [
+        {"name": "AWS_REGION", "value": "eu-central-1"},
+        {"name": "SWATH_STORE_REQUESTER_PAYS", "value": "yes"},
+    ]
     tags = {tag["key"]: tag["value"] for tag in request["tags"]}
     assert tags["project"] == "demo"
     assert tags["swath-split"] == "chip-0a-1"
@@ -165,7 +175,14 @@ def test_size_that_fargate_has_not_is_refused_with_the_largest(asked):
 def test_overrides_longer_than_ecs_takes_are_refused():
     folder = RunFolder("memory://bucket/" + "long/" * 1700 + "runs/20260101-000000-abcd")
     with pytest.raises(ConfigError, match=f"ECS takes {OVERRIDES_CHARACTERS}"):
-        run_request(folder, split_of(), 0, "swath", settings_of(*SETTINGS))
+        run_request(
+            folder,
+            split_of(),
+            0,
+            definition="swath",
+            region="eu-central-1",
+            settings=settings_of(*SETTINGS),
+        )
 
 
 def test_made_definition_holds_the_settings_and_is_named_by_them(model):
@@ -518,6 +535,9 @@ def test_any_process_sees_cancels_and_reads_logs(ecs, tmp_path):
     told = {split_in(task): task for task in tasks_of(ecs)}
     assert told["hang-1"]["stoppedReason"] == told["hang-2"]["stoppedReason"]
     assert told["ok-1"]["stopCode"] == "EssentialContainerExited"
+    after = run.client()
+    after.start(run.splits[1])  # as `swath retry` does
+    assert [split_in(task) for task in tasks_of(ecs)].count("hang-1") == 2
     found: dict[str, Seen] = {}
     while len(found) < 3:
         found |= ended(client)

@@ -130,7 +130,7 @@ class FargateBackend:
         else:
             self._waiting.append(split)
             self._place()
-        self._looks.reset()
+        self._looks.hasten()
 
     def wait(self, timeout_s: float) -> Mapping[str, Seen]:
         """Look at the tasks now and then, and try to start those that wait for room."""
@@ -157,6 +157,7 @@ class FargateBackend:
         for key, note in {**self._ecs.find(context.folder), **self._notes}.items():
             if note.arn and not note.is_settled and key not in done:
                 self._ecs.stop(note.arn, "the run was cancelled")
+                write_note(context.folder, key, replace(note, is_settled=True))
 
     def logs(self, context: RunContext, key: str) -> str:
         """Return what CloudWatch keeps of the last task of a split."""
@@ -192,10 +193,12 @@ class FargateBackend:
         key, note = split.key, self._notes.get(split.key)
         attempt = note.attempt + 1 if note is not None else 0
         try:
-            answer = self._ecs.run(self._context.folder, split, attempt)
+            request = self._ecs.request(self._context.folder, split, attempt)
         except ConfigError as error:  # it ran out of memory, and there is no larger size
             self._ended[key] = Seen(JobState.FAILED, error.what, Cause.WORK)
             return True
+        try:
+            answer = self._ecs.run(request)
         except (ThrottledError, UnansweredError) as error:  # the same attempt again, later
             self._warn(split, error.what)
             return False
@@ -229,9 +232,13 @@ class FargateBackend:
             return
         for key, split in list(self._running.items()):
             arn, limit_s = self._notes[key].arn, split.resources.time_limit_s
-            if arn in told and is_over(told[arn], limit_s):
-                self._ecs.stop(arn, f"{OUT_OF_TIME} {limit_s} s")
-            seen = self._seen(told[arn]) if arn in told else self._unknown_task(key)
+            if arn not in told:
+                seen = self._unknown_task(key)
+            else:
+                self._unknown.pop(key, None)
+                seen = self._seen(told[arn])
+                if is_over(told[arn], limit_s):
+                    self._ecs.stop(arn, f"{OUT_OF_TIME} {limit_s} s")
             if seen.has_ended:
                 self._end(key, seen)
 
@@ -251,7 +258,7 @@ class FargateBackend:
         assert self._context is not None
         del self._running[key]
         self._unknown.pop(key, None)
-        self._placings.reset()  # there may be room now
+        self._placings.hasten()  # there may be room now
         if self._context.folder.has(f"done/{key}"):
             self._ended[key] = Seen(JobState.DONE)
             return
@@ -289,6 +296,11 @@ class _Clock:
         self._due = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, self._longest_s)
 
+    def hasten(self) -> None:
+        """Be due after the shortest pause at the latest, and go on from there."""
+        self._due = min(self._due, time.monotonic() + self._first_s)
+        self._pause = self._first_s
+
     def reset(self) -> None:
-        """Be due now, and begin with short pauses."""
+        """Be due now."""
         self._due, self._pause = 0.0, self._first_s

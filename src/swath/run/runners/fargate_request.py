@@ -164,7 +164,13 @@ def definition_request(settings: Settings, region: str) -> dict[str, Any]:
 
 
 def run_request(
-    folder: RunFolder, split: RunSplit, attempt: int, definition: str, settings: Settings
+    folder: RunFolder,
+    split: RunSplit,
+    attempt: int,
+    *,
+    definition: str,
+    region: str,
+    settings: Settings,
 ) -> dict[str, Any]:
     """Return the request that starts the task of a split.
 
@@ -178,6 +184,8 @@ def run_request(
         0 for the first request. The same attempt is the same task, however often it is sent.
     definition
         Family or ARN of the task definition.
+    region
+        Where the worker takes its stores to be, unless those say something else.
     settings
         Of the user.
 
@@ -187,13 +195,11 @@ def run_request(
         If there is no such size, or the overrides are too long for ECS.
     """
     size = size_of(split.resources, settings)
+    variables = settings.variables("store.") | {"AWS_REGION": region}
     container: dict[str, Any] = {
         "name": settings.text("fargate.container"),
         "command": ["swath", *split_arguments(folder, split.key)],
-        "environment": [
-            {"name": name, "value": value}
-            for name, value in sorted(settings.variables("store.").items())
-        ],
+        "environment": [{"name": name, "value": variables[name]} for name in sorted(variables)],
     }
     if split.resources.gpus:
         gpus = {"type": "GPU", "value": str(split.resources.gpus)}

@@ -120,19 +120,23 @@ class EcsTasks:
         ConfigError
             If there are no tasks of such a size.
         """
-        return run_request(folder, split, attempt, self._definition, self._settings)
+        return run_request(
+            folder,
+            split,
+            attempt,
+            definition=self._definition,
+            region=self.client.meta.region_name,
+            settings=self._settings,
+        )
 
-    def run(self, folder: RunFolder, split: RunSplit, attempt: int) -> Answer:
+    def run(self, request: Mapping[str, Any]) -> Answer:
         """Start the task of an attempt, or find the one that was started before.
 
         Raises
         ------
-        ConfigError
-            If there are no tasks of such a size.
         ThrottledError, UnansweredError
             If it is to be asked again, for the same attempt.
         """
-        request = self.request(folder, split, attempt)
         with aws.asked(_ASKED):
             try:
                 answer = self.client.run_task(**request)
