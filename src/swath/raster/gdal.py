@@ -24,6 +24,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 
 from swath.errors import DataError, StoreError
 from swath.raster.remote import OPENING_S, check_reachable, folders_of, gdal_path, patience_for
+from swath.store import is_local
 from swath.store.vsi import FOLDERS
 
 MIB = 1 << 20
@@ -227,5 +228,7 @@ def read_failure(error: RasterioError, uri: str) -> DataError:
     return DataError(
         f"Reading pixels failed ({reason}).",
         where=uri,
-        mend="The file is damaged or incomplete: copy or download it again.",
+        mend="The file is damaged or incomplete: copy or download it again."
+        if is_local(uri)
+        else "Check the network, and that the file is complete.",
     )

@@ -18,7 +18,7 @@ from affine import Affine
 
 from swath.grid.grid import Grid
 from swath.grid.window import Window
-from swath.raster.gdal import gdal_env
+from swath.raster.gdal import gdal_env, plain_images_allowed
 
 
 def rasterize(
@@ -64,7 +64,9 @@ def rasterize(
             raise ValueError(f"{kind} cannot hold the value {value}")
     if not burnt:
         return np.full(window.shape, fill, kind)
-    with gdal_env():
+    # rasterio changes the filters of warnings meanwhile, which another thread that opens a file
+    # would undo under its feet: so both share one change.
+    with gdal_env(), plain_images_allowed():
         result: npt.NDArray[Any] = rasterio.features.rasterize(
             burnt,
             out_shape=window.shape,
