@@ -1,7 +1,8 @@
 """GPUs of this machine, each used by one split at a time.
 
 Make knows no resources but jobs, so the worker itself waits for a free device: it holds a lock on
-a file per device, which the kernel gives back when the worker ends, however it ends.
+a file per device, which the kernel gives back when the worker ends, however it ends. In a job of
+Slurm the devices are those of the job, which may number them anew: what is locked is its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def take_devices(n_gpus: int, *, poll_s: float = 0.5) -> list[int]:
     if n_gpus == 0 or not known:
         return []
     wanted = min(n_gpus, len(known))
-    folder = Path(tempfile.gettempdir()) / f"swath-gpus-{os.getuid()}"
+    job = os.environ.get("SLURM_JOB_ID", "")
+    folder = Path(tempfile.gettempdir()) / f"swath-gpus-{os.getuid()}{job and '-' + job}"
     folder.mkdir(mode=0o700, exist_ok=True)
     while True:
         held: dict[str, int] = {}

@@ -1,8 +1,8 @@
 """A Slurm of one node on this machine, for tests and to try the runner `slurm`.
 
-It is the real thing, without systemd, cgroups or a database: controller and node are processes of
-this user that end with the process that started them. Ports, keys and state are its own, so that
-several may run side by side. As a program it runs until it is interrupted::
+It is the real thing, without systemd, cgroups or a database, and needs no root: controller and node
+are processes of this user that end with the one that started them. Ports, keys and state are its
+own, so that several may run side by side. As a program it runs until it is interrupted::
 
     python -m swath.testing.slurm
 """
@@ -10,6 +10,7 @@ several may run side by side. As a program it runs until it is interrupted::
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shlex
 import shutil
@@ -19,9 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from getpass import getuser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,7 +75,7 @@ class OneNodeSlurm:
             )
         # Not below a folder of the caller: the path of a socket has at most 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="swath-slurm-"))
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._node = socket.gethostname().partition(".")[0]
         self.environment = {"SLURM_CONF": str(self._folder / "slurm.conf")}
         self._write(cpus, memory_mib, gpus, options or {})
@@ -87,7 +87,7 @@ class OneNodeSlurm:
         key = folder / "munge.key"
         key.write_bytes(secrets.token_bytes(1024))
         key.chmod(0o400)
-        user, (control, daemon) = getuser(), _free_ports(2)
+        user, (control, daemon) = _user(), _free_ports(2)
         settings = {
             "ClusterName": "one-node",
             "SlurmctldHost": f"{node}(127.0.0.1)",
@@ -142,7 +142,7 @@ class OneNodeSlurm:
         try:
             self._start(munged)
             self._wait_until("munged", (folder / "munge.socket").exists)
-            self._start(["slurmctld", "-D", "-f", f"{folder}/slurm.conf"])
+            self._start_controller()
             self._start(["slurmd", "-D", "-f", f"{folder}/slurm.conf"])
             self._wait_until("slurmd", self._is_idle)
         except BaseException:
@@ -169,12 +169,35 @@ class OneNodeSlurm:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self._processes[arguments[0]] = process
+
+    def _start_controller(self) -> None:
+        self._start(["slurmctld", "-D", "-f", f"{self._folder}/slurm.conf"])
+
+    def _end(self, program: str) -> None:
+        process = self._processes.pop(program, None)
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def controller_away(self) -> Iterator[None]:
+        """Stop the controller while inside: nothing is answered, and what runs goes on."""
+        self._end("slurmctld")
+        try:
+            yield
+        finally:
+            self._start_controller()
 
     def _wait_until(self, program: str, holds: Callable[[], bool]) -> None:
         end = time.monotonic() + _START_S
         while not holds():
-            ended = any(process.poll() is not None for process in self._processes)
+            ended = any(process.poll() is not None for process in self._processes.values())
             if ended or time.monotonic() > end:
                 logs = {path.name: path.read_text() for path in self._folder.glob("*.out")}
                 told = "".join(f"\n{name}: {text[-1000:]}" for name, text in sorted(logs.items()))
@@ -197,7 +220,7 @@ class OneNodeSlurm:
 
     def cancel_all(self) -> None:
         """Cancel every job, and wait until its processes are gone."""
-        self.asked("scancel", f"--user={getuser()}")
+        self.asked("scancel", f"--user={_user()}")
         end = time.monotonic() + _STOP_S
         while self.asked("squeue", "--noheader") and time.monotonic() < end:
             time.sleep(0.05)
@@ -206,21 +229,18 @@ class OneNodeSlurm:
         """End all jobs and daemons, and remove their files."""
         if self._processes:
             self.cancel_all()
-        for process in reversed(self._processes):
-            process.terminate()
-        for process in reversed(self._processes):
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._processes.clear()
+        for program in ("slurmd", "slurmctld", "munged"):
+            self._end(program)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def missing_programs() -> list[str]:
     """Return what has to be installed and is not."""
     return [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def _free_ports(n: int) -> list[int]:

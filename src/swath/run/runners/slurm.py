@@ -49,7 +49,7 @@ UNSAID_ARRAY = 1001
 """MaxArraySize of a Slurm that does not say otherwise."""
 
 LAG_S = 60.0
-"""So long after a job has ended well, a shared file system may not show yet what it wrote."""
+"""A shared file system shows within this time what another machine has written."""
 
 STOP_S = 10.0
 """What is cancelled is given so long to stop before we go."""
@@ -61,10 +61,19 @@ def make_runner(settings: Settings) -> Runner:
 
 
 class SlurmBackend:
-    """Jobs, arrays and their dependencies in the queue of this user."""
+    """Jobs, arrays and their dependencies in the queue of this user.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings
+        Of the user.
+    lag_s
+        So long after a job has ended well, what it wrote may not be seen yet.
+    """
+
+    def __init__(self, settings: Settings, *, lag_s: float = LAG_S) -> None:
         self._settings = settings
+        self._lag_s = lag_s
         self._queue = Queue()
         self._first_idle: dict[Place, float] = {}
 
@@ -197,7 +206,7 @@ class SlurmBackend:
         seen = seen_of(record, output)
         if seen.state is JobState.DONE:
             since = self._first_idle.setdefault(record.place, time.monotonic())
-            if time.monotonic() - since < LAG_S:
+            if time.monotonic() - since < self._lag_s:
                 return Seen(JobState.RUNNING)
         return seen
 

@@ -6,7 +6,6 @@ Each check yields findings and raises nothing, so that one look tells all that h
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,15 @@ from swath.errors import SwathError
 from swath.plan.command import Resources
 from swath.run.runner import Finding, Severity
 from swath.run.runners.slurm_programs import call
-from swath.run.runners.slurm_request import SCRIPT, cpus_of, mib, minutes, options_of, partition_of
+from swath.run.runners.slurm_request import (
+    SCRIPT,
+    cpus_of,
+    mib,
+    minutes,
+    options_of,
+    partition_of,
+    python_of,
+)
 from swath.run.splits import RunSplit
 from swath.settings import Settings
 
@@ -105,7 +112,7 @@ def files_finding(settings: Settings) -> Finding:
     if settings.is_on("slurm.shared_files"):
         text = "nodes are taken to see the files of this machine, Swath among them"
     else:
-        text = f"nodes are taken to have Swath at {sys.executable}, and none of our files"
+        text = f"nodes are taken to have Swath for {python_of(settings)}, and none of our files"
     return Finding(Severity.FINE, f"{text} (slurm.shared_files)")
 
 

@@ -58,7 +58,7 @@ def request_of(
         *_dependency(job, ids),
         *options_of(job.kind, job.resources, settings),
         "/dev/stdin",
-        sys.executable,
+        python_of(settings),
         "-m",
         "swath",
         *job_arguments(folder, job, INDEX),
@@ -91,6 +91,12 @@ def partition_of(kind: str, gpus: int, settings: Settings) -> tuple[str | None, 
     usual = settings["slurm.partition"]
     name = "slurm.gpu_partition" if gpus else "slurm.partition"
     return None if usual is None else str(usual), name
+
+
+def python_of(settings: Settings) -> str:
+    """Return the interpreter on the nodes."""
+    own = settings["slurm.python"]
+    return sys.executable if own is None else str(own)
 
 
 def cpus_of(needs: Resources, settings: Settings) -> int:

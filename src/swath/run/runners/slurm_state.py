@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 
 from swath.run.runner import Cause, JobState, Seen
@@ -18,6 +17,9 @@ _RECLAIMED = {
     "PREEMPTED": "it was preempted",
 }
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
+_DEPENDENCY = "Dependency"
+"""The reason why it waited, which is all that accounts know of what was never to start."""
+
 _MEMORY_TOLD = re.compile(
     r"oom[-_ ]?kill|exceeded (job )?memory limit|out of memory", re.IGNORECASE
 )
@@ -41,11 +43,12 @@ def seen_of(record: Record, output: Callable[[], str]) -> Seen:
         Returns what it has printed; asked only where that tells why it was killed.
     """
     told = f"(Slurm job {name_of(record.place)})"
-    if record.reason == _NEVER_SATISFIED:
-        return Seen(JobState.GONE, f"what it waits for has failed {told}", Cause.UPSTREAM)
     if record.state == "COMPLETED":
         return Seen(JobState.DONE)
-    if record.state == "CANCELLED" and not record.nodes:
+    never_started = record.state == "CANCELLED" and not record.nodes
+    if record.reason == _NEVER_SATISFIED or (never_started and record.reason == _DEPENDENCY):
+        return Seen(JobState.GONE, f"what it waits for has failed {told}", Cause.UPSTREAM)
+    if never_started:
         return Seen(JobState.GONE, f"it was cancelled before it started {told}")
     if record.state == "CANCELLED":
         return Seen(JobState.FAILED, f"it was cancelled {told}", Cause.WORK)
@@ -74,7 +77,10 @@ def _failure(record: Record, output: Callable[[], str]) -> tuple[str, Cause]:
     if record.signal:
         return f"it was killed by signal {record.signal}", Cause.WORK
     if record.exit_code in _NOT_FOUND:
-        return f"node {record.nodes} cannot execute {sys.executable}", Cause.WORK
+        return (
+            f"node {record.nodes} cannot execute Python: is it where slurm.python says?",
+            Cause.WORK,
+        )
     return f"exit code {record.exit_code}", Cause.WORK
 
 
