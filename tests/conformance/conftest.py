@@ -95,13 +95,13 @@ def sagemaker_place(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         trust = {"Statement": [{"Principal": {"Service": "sagemaker.amazonaws.com"}}]}
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
     image = f"swath:{swath.__version__}"
-    with FakeSageMaker(slots=8, second_s=0.05) as sagemaker:
+    with FakeSageMaker(slots=4, second_s=0.05) as sagemaker:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.endpoint)
         settings = (
             f"sagemaker.role=arn:aws:iam::123456789012:role/{role}",
             f"sagemaker.cpu_image={image}",
             f"sagemaker.gpu_image={image}",
-            "sagemaker.instances=20",
+            "sagemaker.instances=5",
             "aws.poll_s=1",
         )
         yield Place("sagemaker", f"s3://{s3_bucket}/root", settings, n_many=N_MANY)

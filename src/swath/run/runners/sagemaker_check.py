@@ -88,7 +88,8 @@ def instance_findings(
             yield Finding(
                 Severity.ERROR,
                 f"there is no instance type {name!r} for {what.lower()} jobs of SageMaker.",
-                f"Did you mean {close[0]}?" if close else "Write it as ml.m5.xlarge.",
+                (f"Did you mean {close[0]}?" if close else "Write it as ml.m5.xlarge.")
+                + " If it is new, install a newer boto3.",
             )
             continue
         yield from _size_findings(kind, name, resources)
