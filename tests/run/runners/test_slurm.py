@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from swath.errors import InterruptedRunError, RunError
+from swath.errors import InterruptedRunError
 from swath.plan.command import Resources
 from swath.run.events import ignore
 from swath.run.folder import CANCELLED, RunFolder
@@ -317,6 +317,18 @@ def test_what_ran_out_of_memory_alone_gets_twice_as_much(run_of):
     assert Counter(asked)["chip", "103M"] == 1
 
 
+def test_more_memory_than_any_node_has_ends_the_tries(tmp_path, monkeypatch):
+    with OneNodeSlurm(memory_mib=80) as small:
+        monkeypatch.setenv("SLURM_CONF", small.environment["SLURM_CONF"])
+        chip, train = split("chip-0", memory_gib=0.05), split("train-0", 0, memory_gib=0.05)
+        run = Run(small, tmp_path / "root", [chip, train])
+        run.tell("chip-0", "eat")
+        outcome = run.run()
+    assert outcome.failed == ("chip-0",)
+    assert "Memory specification can not be satisfied" in outcome.reasons["chip-0"]
+    assert outcome.waiting == ("train-0",)
+
+
 def test_what_lost_its_node_is_submitted_again(run_of, slurm):
     run = run_of([split("chip-0"), split("train-0", 0)])
     run.tell("chip-0", "hang")
@@ -333,6 +345,7 @@ def test_what_lost_its_node_is_submitted_again(run_of, slurm):
 
     with meanwhile(lose_the_node):
         assert run.follow().succeeded
+    until(lambda: not run.queue(states="RUNNING,COMPLETING"))
     states = Counter((name[:2], state) for name, state in run.queue("State"))
     assert states["0-", "NODE_FAIL"] == 1
     assert states["1-", "COMPLETED"] == 2
@@ -403,11 +416,14 @@ def test_run_outlives_the_controller(run_of, slurm):
     assert len(run.queue()) == 7
 
 
-def test_what_slurm_refuses_is_told_in_its_words(run_of):
-    run = run_of([split("chip-0")], "slurm.partition=nowhere")
-    with pytest.raises(RunError, match="invalid partition") as error:
-        run.start()
-    assert "swath doctor slurm" in str(error.value)
+def test_what_slurm_refuses_has_failed_in_its_words_and_what_waits_is_not_submitted(run_of):
+    run = run_of(chips_train_predict(), "slurm.gpu_partition=nowhere", "keep_going")
+    outcome = run.run()
+    assert outcome.done == ("chip-0", "chip-1", "chip-2")
+    assert outcome.failed == ("train-0",)
+    assert "Slurm refuses it: sbatch: error: invalid partition" in outcome.reasons["train-0"]
+    assert outcome.waiting == ("predict-0", "predict-1", "predict-2")
+    assert len(run.queue()) == 3
 
 
 # ---------------------------------------------------------------- what Slurm forgets

@@ -6,7 +6,7 @@ import pytest
 
 from swath.run.runner import Cause, JobState
 from swath.run.runners.slurm_queue import accounted, queued
-from swath.run.runners.slurm_state import forgotten, seen_of
+from swath.run.runners.slurm_state import NEVER, forgotten, refused, seen_of, unsubmitted
 
 DONE, FAILED, GONE = JobState.DONE, JobState.FAILED, JobState.GONE
 RUNNING, WAITING = JobState.RUNNING, JobState.WAITING
@@ -98,3 +98,13 @@ def test_forgotten_job_has_failed_if_it_had_started_and_else_never_did():
     assert forgotten(("12", 3), has_started=True).state is FAILED
     assert "12_3" in forgotten(("12", 3), has_started=True).reason
     assert forgotten(("12", 3), has_started=False).state is GONE
+
+
+def test_words_in_the_place_of_an_id_say_why_there_is_no_job():
+    assert unsubmitted("12") is None
+    never, not_taken = unsubmitted(NEVER), unsubmitted(refused("no such account"))
+    assert never is not None
+    assert (never.state, never.cause) == (GONE, UPSTREAM)
+    assert not_taken is not None
+    assert (not_taken.state, not_taken.cause) == (FAILED, WORK)
+    assert "no such account" in not_taken.reason

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from swath.errors import RunError, SwathError, UnansweredError
+from swath.errors import SwathError, UnansweredError
 from swath.run.jobs import Job
 from swath.run.rounds import last_round
 from swath.run.runner import (
@@ -37,7 +37,7 @@ from swath.run.runners.slurm_checks import (
 from swath.run.runners.slurm_programs import PAUSES_S, RefusedError, call, patiently
 from swath.run.runners.slurm_queue import Place, Queue, Record, cancel, own_records
 from swath.run.runners.slurm_request import SCRIPT, output_of, request_of
-from swath.run.runners.slurm_state import NEVER, forgotten, never_submitted, seen_of
+from swath.run.runners.slurm_state import NEVER, forgotten, refused, seen_of, unsubmitted
 from swath.run.splits import RunSplit
 from swath.run.submit import SubmittedRunner
 from swath.settings import Settings
@@ -133,18 +133,18 @@ class SlurmBackend:
     ) -> Iterator[tuple[str, str]]:
         """Submit one job after the other.
 
-        What waits for a job that an earlier client had submitted, and that has failed since, is not
-        submitted: once Slurm has forgotten a job it takes every wait for it as satisfied.
+        What waits for a job that Slurm refused, or that an earlier client had submitted and that
+        has failed since, is not submitted: once Slurm has forgotten a job it takes every wait for
+        it as satisfied.
         """
         hopeless = self._hopeless(context, known) if known else set()
         (context.folder.machine_path / "logs").mkdir(parents=True, exist_ok=True)
         ids = dict(known)
         for job in jobs:
-            if any(edge.job in hopeless for edge in job.after):
+            is_hopeless = any(edge.job in hopeless for edge in job.after)
+            ids[job.name] = NEVER if is_hopeless else self._submit(context, job, ids)
+            if unsubmitted(ids[job.name]) is not None:
                 hopeless.add(job.name)
-                ids[job.name] = NEVER
-            else:
-                ids[job.name] = self._submit(context, job, ids)
             yield job.name, ids[job.name]
 
     def _hopeless(self, context: RunContext, known: Mapping[str, str]) -> set[str]:
@@ -155,24 +155,22 @@ class SlurmBackend:
         return {job.name for job in jobs if any(seen[key].state in bad for key in job.splits)}
 
     def _submit(self, context: RunContext, job: Job, ids: Mapping[str, str]) -> str:
-        """Submit a job and return its id; one that was submitted unheard is found by its name."""
+        """Submit a job and return its id, or why Slurm refuses it.
+
+        One that was submitted unheard is found by its name.
+        """
         arguments = self._request(context, job, ids)
         variables = self._settings.variables("store.")
         for pause in (*PAUSES_S, None):
             try:
-                return (
-                    call(*arguments, script=SCRIPT, variables=variables).partition(";")[0].strip()
-                )
+                told = call(*arguments, script=SCRIPT, variables=variables)
+                return told.partition(";")[0].strip()  # the name of a cluster may follow
+            except RefusedError as error:
+                return refused(error.what)
             except UnansweredError:
                 if pause is None:
                     raise
                 time.sleep(pause)
-            except RefusedError as error:
-                raise RunError(
-                    f"Slurm refuses {job.name}: {error.what}",
-                    where=context.folder.uri,
-                    mend="Correct the settings of slurm, see swath doctor slurm, and run again.",
-                ) from None
             if found := self.find(context, {job.name}):
                 return found[job.name]
         raise AssertionError
@@ -184,7 +182,9 @@ class SlurmBackend:
         own = {record.place: record for record in own_records()}
         done = context.folder.done()
         left = {
-            place for _, key, place in _elements(jobs, ids) if key not in done and place[0] != NEVER
+            place
+            for _, key, place in _elements(jobs, ids)
+            if key not in done and unsubmitted(place[0]) is None
         }
         known = self._queue.known(own, left)
         started = _started(context) if left - known.keys() else set()
@@ -192,13 +192,12 @@ class SlurmBackend:
         for job, key, place in _elements(jobs, ids):
             if key in done:
                 seen[key] = Seen(JobState.DONE)
-            elif place[0] == NEVER:
-                seen[key] = never_submitted()
             elif place in known:
                 output = functools.partial(_output, context, job, place[1])
                 seen[key] = self._seen(known[place], output)
             else:
-                seen[key] = forgotten(place, has_started=key in started)
+                gone = unsubmitted(place[0])
+                seen[key] = gone or forgotten(place, has_started=key in started)
         return seen
 
     def _seen(self, record: Record, output: Callable[[], str]) -> Seen:

@@ -9,7 +9,7 @@ from swath.run.runner import Cause, JobState, Seen
 from swath.run.runners.slurm_queue import Place, Record, name_of
 
 NEVER = "never"
-"""In the place of an id: it was not submitted, for what it waits for had failed before."""
+"""In the place of an id: what it waits for had failed before it was submitted."""
 
 _RECLAIMED = {
     "BOOT_FAIL": "its node did not start",
@@ -92,6 +92,21 @@ def forgotten(place: Place, *, has_started: bool) -> Seen:
     return Seen(JobState.GONE, f"{told} and never started", Cause.UPSTREAM)
 
 
-def never_submitted() -> Seen:
-    """Say what has become of what has `NEVER` for an id."""
-    return Seen(JobState.GONE, "what it waits for has failed; not submitted", Cause.UPSTREAM)
+def unsubmitted(job_id: str) -> Seen | None:
+    """Say what has become of what was not submitted, and has words in the place of an id.
+
+    Returns
+    -------
+    Seen or None
+        None if it was submitted.
+    """
+    if job_id.isdecimal():
+        return None
+    if job_id == NEVER:
+        return Seen(JobState.GONE, "what it waits for has failed; not submitted", Cause.UPSTREAM)
+    return Seen(JobState.FAILED, job_id, Cause.WORK)
+
+
+def refused(why: str) -> str:
+    """Return what takes the place of the id of a job that Slurm does not take."""
+    return f"Slurm refuses it: {why}"
