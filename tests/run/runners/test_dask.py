@@ -162,6 +162,7 @@ def test_findings_tell_of_scheduler_workers_and_versions(dask_servers):
         f"all of them have Swath {swath.__version__}",
     ]
     assert not found[Severity.ERROR]
+    assert make_runner("dask", settings_of("dask.workers=7")).abilities.parallelism == 7
 
 
 @pytest.mark.parametrize(
@@ -461,7 +462,7 @@ def test_interrupt_of_a_client_with_a_cluster_leaves_no_process(tmp_path):
 
 
 def test_any_class_of_cluster_is_made_with_its_options(tmp_path):
-    options = {"processes": True, "resources": {"GPU": 1}, "dashboard_address": None}
+    options = {"processes": True, "resources": {"GPU": 1}, "dashboard_address": "127.0.0.1:0"}
     words = (
         "dask.cluster=distributed.deploy.local:LocalCluster",
         f"dask.cluster_options={json.dumps(options | {'n_workers': 1})}",

@@ -163,9 +163,9 @@ def make_cluster(settings: Settings) -> Any:
     """
     make, options = _class_of(settings), _options_of(settings)
     if is_of_this_machine(settings):
-        # One split at a time in each; no dashboard, whose port may be another run's.
+        # One split at a time in each; a dashboard at any port, since the usual one may be in use.
         own = {"n_workers": settings.count("dask.workers", cores()), "threads_per_worker": 1}
-        return make(**{"processes": True, "dashboard_address": None} | own | options)
+        return make(**{"processes": True, "dashboard_address": "127.0.0.1:0"} | own | options)
     cluster = make(**options)
     if settings["dask.workers"] is not None:
         cluster.scale(settings.count("dask.workers", 1))
