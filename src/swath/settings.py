@@ -55,6 +55,9 @@ class Key:
 
 
 YES_NO = ("yes", "no")
+OF_STORES = ("store.", "aws.region", "aws.profile")
+"""Begins of the names of settings by which object stores are reached."""
+
 
 KEYS = {
     key.name: key
@@ -237,6 +240,13 @@ class Settings:
                 mend=f"Set it in swath.toml, as {key_of(name).variable}, or with --set {name}=...",
             )
         return str(value)
+
+    def make_known(self) -> None:
+        """Tell the stores of this process, and its children, what they take from settings.
+
+        They look into the environment, as they do on other machines.
+        """
+        os.environ.update(self.variables(*OF_STORES))
 
     def is_on(self, name: str) -> bool:
         """Tell whether a setting that is yes or no is yes."""

@@ -13,7 +13,7 @@ from swath.run.hosts import (
     FILES,
     OPT_ML,
     failures,
-    forget_failure,
+    forget_failures,
     host_index,
     host_name,
     note_failure,
@@ -45,7 +45,7 @@ def test_host_that_failed_waits_until_all_others_have_ended(tmp_path):
     folder = RunFolder.create(tmp_path)
     note_failure(folder, "a")
     note_failure(folder, "b")
-    forget_failure(folder, "b")
+    forget_failures(folder, {"b"})
     assert failures(folder) == {"a"}
     waiting = threading.Thread(target=wait_for_others, args=(folder, ["a", "b", "c"]))
     waiting.start()

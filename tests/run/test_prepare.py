@@ -11,7 +11,8 @@ import pytest
 from swath.errors import ConfigError
 from swath.plan.command import Command, Pipeline, Unit
 from swath.plan.plan import make_plan
-from swath.run.prepare import threads_of_splits
+from swath.run.assignment import Assignment
+from swath.run.prepare import threads_of_splits, write_run
 from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
 from swath.run.runner import Abilities, make_runner, runner_names
 from swath.settings import load_settings
@@ -146,3 +147,40 @@ def test_splits_that_run_side_by_side_share_the_cores(jobs, limit, expected):
     last = Command("last", "m:g", "/nowhere", (Unit("c", {"i": first.refs("o")}, {"o": "o"}),))
     plan = make_plan([Pipeline("one", "/nowhere", (first, last))], splits=2)
     assert threads_of_splits(plan, jobs=jobs, n_cores=8, limit=limit) == expected
+
+
+def test_worker_gets_the_resources_that_the_user_gave_to_its_kind(lab):
+    settings = load_settings(["commands.copy.gpus=2", "commands.copy.cpus=3"])
+    pipeline = lab.pipeline(lab.copies("a"))
+    plan = make_plan([pipeline])
+    folder = write_run(
+        plan, runner="inprocess", settings=settings, keep_going=False, abilities=Abilities()
+    )
+    (split,) = plan.splits
+    text = folder.store.read(folder.assignment_uri(split.key))
+    given = Assignment.from_json(text, "here").resources
+    assert (given.gpus, given.cpus) == (2, 3)
+
+
+def test_worker_gets_what_the_stores_take_from_settings_and_a_profile_only_at_home(lab):
+    overrides = ["store.patience_s=300", "aws.region=eu-west-1", "aws.profile=me"]
+    settings = load_settings(overrides)
+    plan = make_plan([lab.pipeline(lab.copies("a"))])
+    found = []
+    for sees_local_files in (True, False):
+        abilities = Abilities(sees_local_files=sees_local_files)
+        folder = write_run(
+            plan, runner="inprocess", settings=settings, keep_going=False, abilities=abilities
+        )
+        text = folder.store.read(folder.assignment_uri(plan.splits[0].key))
+        found.append(dict(Assignment.from_json(text, "here").environment))
+    away = {"SWATH_STORE_PATIENCE_S": "300", "SWATH_AWS_REGION": "eu-west-1"}
+    assert found == [away | {"SWATH_AWS_PROFILE": "me"}, away]
+
+
+def test_output_pinned_to_a_local_path_is_refused_for_workers_elsewhere(lab, tmp_path):
+    unit = Unit("a", outputs={"map": str(tmp_path / "map.tif")})
+    command = Command("k", "swath.testing.diamond:source", "memory://bucket/root", (unit,))
+    plan = make_plan([Pipeline("p", "memory://bucket/root", (command,))])
+    with pytest.raises(ConfigError, match=f"output map: {tmp_path}/map.tif"):
+        refuse_local(plan, Abilities(sees_local_files=False), "batch")

@@ -234,3 +234,18 @@ def test_temporary_names_are_never_equal(tmp_path):
     names = {temporary_beside(tmp_path / "a") for _ in range(100)}
     assert len(names) == 100
     assert all(name.parent == tmp_path for name in names)
+
+
+def test_uri_of_a_file_names_the_same_file(tmp_path):
+    """``file://`` with what a URI has to escape."""
+    store = LocalStore()
+    uri = f"file://{tmp_path}/a%20b/c.txt"
+    store.write(uri, b"x")
+    assert (tmp_path / "a b" / "c.txt").read_bytes() == b"x"
+    assert store.read(uri) == b"x"
+    assert store.exists(uri)
+    assert [name for name, _ in store.list(f"file://{tmp_path}")] == ["a b/c.txt"]
+    store.copy(uri, f"file://{tmp_path}/d.txt")
+    assert set(store.stats(f"file://{tmp_path}", ["d.txt", "e.txt"])) == {"d.txt"}
+    store.delete(uri)
+    assert not store.exists(uri)

@@ -26,6 +26,7 @@ def command(
     The exit code is 1 if anything has to be mended.
     """
     settings = load_settings(overrides, profile=profile)
+    settings.make_known()
     findings = list(make_runner(runner, settings).findings(()))
     if as_json:
         told = [{"severity": f.severity, "what": f.what, "mend": f.mend} for f in findings]

@@ -17,7 +17,7 @@ from swath.errors import ConfigError, NotFoundError
 from swath.run.assignment import Assignment
 from swath.run.events import EventWriter
 from swath.run.folder import RunFolder
-from swath.run.hosts import forget_failure, host_index, note_failure, wait_for_others
+from swath.run.hosts import forget_failures, host_index, note_failure, wait_for_others
 from swath.run.logs import copied_output
 from swath.run.tether import stop_with_starter
 from swath.run.worker import limit_threads, run_assignment, threads_of
@@ -68,7 +68,7 @@ def command(
         if copy_output:
             stack.enter_context(copied_output(folder, key))
         if has_hosts:
-            forget_failure(folder, key)
+            forget_failures(folder, {key})
         text = _read(uri)
         events = EventWriter(folder, key)
         stack.callback(events.close)

@@ -112,7 +112,9 @@ def plan_experiments(
     DeclarationError
         For whatever is wrong with the declarations or the graph.
     """
-    return _plan(compile_all(declared), runner, selection, splits, settings or load_settings())
+    settings = settings or load_settings()
+    settings.make_known()
+    return _plan(compile_all(declared), runner, selection, splits, settings)
 
 
 def _plan(
@@ -160,6 +162,7 @@ def plan_to_run(
     DeclarationError
         If somebody else is running one of these experiments, and as `plan_experiments`.
     """
+    settings.make_known()
     pipelines = compile_all(declared)
     earlier = settle_with_earlier_runs(pipelines)
     for run in earlier.ended:

@@ -127,10 +127,14 @@ def assign(
     run: str,
     threads: int,
     keep_going: bool,
+    resources: Resources | None = None,
     device: str = "auto",
     environment: Mapping[str, str] | None = None,
 ) -> Assignment:
-    """Settle everything that the worker of `split` needs."""
+    """Settle everything that the worker of `split` needs.
+
+    `resources` are those that the user gives to the kind, if they are not what it declares.
+    """
     command = plan.graph.nodes[split.node].command
     return Assignment(
         key=split.key,
@@ -139,7 +143,7 @@ def assign(
         function=command.function,
         params=command.params,
         options={"device": device} | dict(command.options),
-        resources=command.resources,
+        resources=resources or command.resources,
         folder=command_folder(command.root, command.kind, command.params_key),
         threads=threads,
         keep_going=keep_going,

@@ -66,9 +66,10 @@ def failures(folder: RunFolder) -> set[str]:
     return {name for name, _ in folder.store.list(folder.place(FAILED))}
 
 
-def forget_failure(folder: RunFolder, key: str) -> None:
-    """Remove the mark that an earlier attempt left."""
-    folder.remove(f"{FAILED}/{key}")
+def forget_failures(folder: RunFolder, keys: Collection[str]) -> None:
+    """Remove the marks that an earlier attempt, or an earlier round, left of these splits."""
+    for key in failures(folder).intersection(keys):
+        folder.remove(f"{FAILED}/{key}")
 
 
 def note_failure(folder: RunFolder, key: str) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import swath
 from swath.errors import NotFoundError, StoreError
-from swath.plan.command import DECLARATION_SCHEMA, Pipeline
+from swath.plan.command import DECLARATION_SCHEMA, Pipeline, Resources
 from swath.plan.plan import Plan, memory_of
 from swath.plan.scan import Memory
 from swath.run.assignment import assign
@@ -65,7 +65,11 @@ def write_run(
     results = results_of(plan)
     for item in whole["experiments"]:
         item["results"] = results[item["id"]][1]
-    threads = _threads(plan, whole, settings, abilities)
+    resources = [split.resources for split in splits_of(whole, settings)]
+    threads = _threads(plan, resources, settings, abilities)
+    # The profile of a user means something only where their configuration is.
+    names = ("aws.profile",) if abilities.sees_local_files else ()
+    environment = settings.variables("store.", "run.scratch", "aws.region", *names)
     folder.write_assignments(
         assign(
             plan,
@@ -73,10 +77,11 @@ def write_run(
             run=folder.id,
             threads=count,
             keep_going=keep_going,
+            resources=given,
             device=settings.text("run.device"),
-            environment=settings.variables("store.", "run.scratch"),
+            environment=environment,
         )
-        for split, count in zip(plan.splits, threads, strict=True)
+        for split, count, given in zip(plan.splits, threads, resources, strict=True)
     )
     about = {
         "runner": runner,
@@ -94,15 +99,14 @@ def write_run(
 
 
 def _threads(
-    plan: Plan, whole: Mapping[str, Any], settings: Settings, abilities: Abilities
+    plan: Plan, resources: Sequence[Resources], settings: Settings, abilities: Abilities
 ) -> list[int]:
     """Return the threads of each split; 0 stands for all cores of its machine."""
     limit = None if settings["run.threads"] is None else settings.count("run.threads", 1)
     if abilities.shares_cores:
         jobs = abilities.parallelism
         return threads_of_splits(plan, jobs=jobs, n_cores=cores(), limit=limit)
-    asked = [split.resources.cpus or abilities.cpus for split in splits_of(whole, settings)]
-    return [limit or count for count in asked]
+    return [limit or given.cpus or abilities.cpus for given in resources]
 
 
 def threads_of_splits(plan: Plan, jobs: int, n_cores: int, limit: int | None) -> list[int]:

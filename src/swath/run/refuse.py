@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from swath.errors import ConfigError, Problems, StoreError, SwathError
-from swath.plan.command import Pipeline
+from swath.plan.command import Pipeline, is_pinned
 from swath.plan.plan import Plan
 from swath.run.runner import Abilities, Finding, Runner, Severity
 from swath.run.splits import RunSplit
@@ -83,6 +83,9 @@ def refuse_local(plan: Plan, abilities: Abilities, runner: str) -> None:
         if is_local(command.root):
             found[f"root_uri: {command.root}"] = None
         for i in split.units:
+            for name, place in plan.graph.units[i].unit.outputs.items():
+                if is_pinned(place) and is_local(place):
+                    found[f"{plan.title(i)}, output {name}: {place}"] = None
             for read in plan.graph.units[i].reads:
                 if read.source and is_local(read.source):
                     found[f"{plan.title(i)}, input {read.name}: {read.source}"] = None

@@ -28,6 +28,7 @@ from swath.run.load import Function, load_function
 from swath.run.work import WORK_LOG, SplitValues, Work
 from swath.settings import cores
 from swath.store import Store, open_store
+from swath.store.failures import shown
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -197,7 +198,7 @@ def _refuse_changed_sources(unit: AssignedUnit) -> None:
     for uri, planned in unit.sources.items():
         if source_identity(uri) != planned:
             raise UnitError(
-                f"{uri} changed after the run was planned.",
+                f"{shown(uri)} changed after the run was planned.",
                 where=unit.name,
                 mend="Run the experiment again; only what reads it will be redone.",
             )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR
+from urllib.parse import unquote, urlsplit
 
 from swath.errors import ForbiddenError, NotFoundError, StoreError
 from swath.store.protocol import Stat
@@ -90,13 +91,18 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
         yield temporary
 
 
+def _path(uri: str) -> Path:
+    """Return the path that a plain path, or a URI that begins with ``file://``, names."""
+    return Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
+
+
 class LocalStore:
     """The store of plain paths."""
 
     def stat(self, uri: str) -> Stat:
         """Return size and time of modification in nanoseconds of a file."""
         with _mapped(uri):
-            found = Path(uri).stat()
+            found = _path(uri).stat()
         if S_ISDIR(found.st_mode):
             raise NotFoundError(f"{uri} is a folder, not a file.", mend="Give a file.")
         return Stat(found.st_size, str(found.st_mtime_ns))
@@ -104,7 +110,7 @@ class LocalStore:
     def stats(self, uri: str, paths: Iterable[str]) -> dict[str, Stat]:
         """Return the stat of each path that exists: one by one, cheaper here than to list."""
         result: dict[str, Stat] = {}
-        prefix = uri.rstrip("/") + "/"
+        prefix = f"{_path(uri)}/"
         with _mapped(uri):
             for path in paths:
                 try:
@@ -126,18 +132,18 @@ class LocalStore:
     def read(self, uri: str) -> bytes:
         """Return the whole file."""
         with _mapped(uri):
-            return Path(uri).read_bytes()
+            return _path(uri).read_bytes()
 
     def write(self, uri: str, data: bytes) -> None:
         """Write to a temporary name, flush to disk, rename."""
-        with _mapped(uri), _written_beside(Path(uri), data) as temporary:
-            temporary.replace(uri)
+        with _mapped(uri), _written_beside(_path(uri), data) as temporary:
+            temporary.replace(_path(uri))
 
     def create(self, uri: str, data: bytes) -> bool:
         """Write to a temporary name, and link the file to its own: a link never replaces."""
-        with _mapped(uri), _written_beside(Path(uri), data) as temporary:
+        with _mapped(uri), _written_beside(_path(uri), data) as temporary:
             try:
-                os.link(temporary, uri)
+                os.link(temporary, _path(uri))
             except FileExistsError:
                 # NFS repeats a request whose answer was lost, and then finds our own link there.
                 return temporary.stat().st_nlink > 1
@@ -165,7 +171,7 @@ class LocalStore:
         After a loss of power the target is the old one or the new one, and the new one once this
         has returned: so a record that is written afterwards never outlives what it tells of.
         """
-        target = Path(uri)
+        target = _path(uri)
         with _mapped(uri):
             _make_folder(target.parent)
             flush_to_disk(path)
@@ -186,20 +192,21 @@ class LocalStore:
 
     def copy(self, source: str, target: str) -> None:
         """Link to the same bytes where the file system can, else copy; then rename."""
-        path = Path(target)
+        path = _path(target)
         with _mapped(source):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = temporary_beside(path)
             try:
-                os.link(source, temporary)
+                os.link(_path(source), temporary)
             except OSError:
-                shutil.copy2(source, temporary)
+                shutil.copy2(_path(source), temporary)
             temporary.replace(path)
 
     def list(self, uri: str) -> Iterator[tuple[str, Stat]]:
         """Walk the folder; unfinished files are left out."""
-        prefix = len(uri.rstrip("/")) + 1
-        pending = [uri]
+        first = str(_path(uri))
+        prefix = len(first) + 1
+        pending = [first]
         while pending:
             folder = pending.pop()
             try:
@@ -223,7 +230,7 @@ class LocalStore:
 
     def delete(self, uri: str) -> None:
         """Remove a file or a whole folder."""
-        path = Path(uri)
+        path = _path(uri)
         with _mapped(uri):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -170,7 +170,7 @@ class BatchBackend:
 
         AWS cannot tell a second try from a second job: SubmitJob takes no token.
         """
-        name = request["jobName"]
+        name, is_unheard = request["jobName"], False
         for attempt in count(1):
             try:
                 with aws.asked(_ASKED):
@@ -178,7 +178,7 @@ class BatchBackend:
             except (ThrottledError, UnansweredError) as error:
                 if attempt == aws.ATTEMPTS:
                     raise
-                is_unheard = isinstance(error, UnansweredError)
+                is_unheard = is_unheard or isinstance(error, UnansweredError)
             time.sleep(random.random() * min(2**attempt, aws.LONGEST_PAUSE_S))
             if is_unheard:
                 time.sleep(UNHEARD_S)

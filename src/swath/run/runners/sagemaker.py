@@ -15,7 +15,7 @@ from typing import Any
 from swath.errors import RunError
 from swath.run import aws
 from swath.run.folder import RunFolder
-from swath.run.hosts import failures, host_name
+from swath.run.hosts import failures, forget_failures, host_name
 from swath.run.jobs import Job
 from swath.run.runner import Abilities, Finding, RunContext, Runner, Seen, Severity
 from swath.run.runners.sagemaker_check import (
@@ -133,6 +133,7 @@ class SageMakerBackend:
         if not jobs:
             return
         folder = context.folder
+        forget_failures(folder, {key for job in jobs for key in job.splits})
         create = self._create(folder, jobs)
         is_there = self._exists(create["PipelineName"])
         with aws.asked(_ASKED):
