@@ -300,6 +300,22 @@ class RunnerSuite:
             assert code == 0, said
             assert diamond.total() == str(total(6))
 
+    def test_detached_run_is_cancelled(self, place: Place, tmp_path: Path) -> None:
+        """By a process that has never seen it; the next run goes on."""
+        with diamond_in(place, tmp_path) as diamond:
+            diamond.tell("u1", "hang")
+            code, said = diamond.run("--detach")
+            assert code == 0, said
+            diamond.wait_until_hanging("u1")
+            code, said = diamond.swath("cancel", diamond.folder.uri)
+            assert (code, "was stopped" in said) == (0, True), said
+            code, said = diamond.swath("wait", diamond.folder.uri)
+            assert code == 130, said
+            diamond.mend("u1")
+            code, said = diamond.run()
+            assert code == 0, said
+            assert diamond.total() == str(total(6))
+
     def test_killed_worker_loses_only_the_unit_it_was_at(
         self, place: Place, tmp_path: Path
     ) -> None:
