@@ -108,3 +108,16 @@ def test_words_in_the_place_of_an_id_say_why_there_is_no_job():
     assert not_taken is not None
     assert (not_taken.state, not_taken.cause) == (FAILED, WORK)
     assert "no such account" in not_taken.reason
+
+
+@pytest.mark.parametrize("reason", ["launch failed requeued held", "JobHeldAdmin"])
+def test_job_that_slurm_holds_says_who_can_release_it(reason):
+    (record,) = queued(f"12|N/A|PENDING|{reason}||0|1:00|n\n")
+    seen = seen_of(record, str)
+    assert (seen.state, seen.cause) == (JobState.WAITING, None)
+    assert seen.reason == f"Slurm holds it: {reason} (scontrol release 12)"
+
+
+def test_job_that_waits_for_its_turn_gives_no_reason():
+    (record,) = queued("12|N/A|PENDING|Resources||0|1:00|n\n")
+    assert seen_of(record, str).reason == ""

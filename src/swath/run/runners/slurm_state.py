@@ -25,6 +25,10 @@ _MEMORY_TOLD = re.compile(
 )
 """What the daemon of a node adds to the output of a job that it kills for its memory."""
 
+_HELD = re.compile(r"\bheld\b|Held")
+"""Reasons of a job that waits until somebody releases it: "launch failed requeued held",
+JobHeldAdmin, JobHeldUser."""
+
 _KILLED = 9
 _NO_OUTPUT = 53
 """Slurm's signal for a job whose output cannot be opened on its node."""
@@ -55,7 +59,12 @@ def seen_of(record: Record, output: Callable[[], str]) -> Seen:
     if record.has_ended:
         why, cause = _failure(record, output)
         return Seen(JobState.FAILED, f"{why} {told}", cause)
-    return Seen(JobState.WAITING if record.is_waiting else JobState.RUNNING)
+    if not record.is_waiting:
+        return Seen(JobState.RUNNING)
+    if _HELD.search(record.reason):  # nothing but a person lets it go on
+        place = name_of(record.place)
+        return Seen(JobState.WAITING, f"Slurm holds it: {record.reason} (scontrol release {place})")
+    return Seen(JobState.WAITING)
 
 
 def _failure(record: Record, output: Callable[[], str]) -> tuple[str, Cause]:
