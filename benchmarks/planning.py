@@ -100,7 +100,13 @@ def do_everything(folder: str, n_units: int) -> None:
 
     place = Path(folder)
     made = plan_experiments([_pipeline(place, n_units)], splits=N_SPLITS)
-    write_run(made, settings=load_settings(), keep_going=False, abilities=Abilities(parallelism=2))
+    write_run(
+        made,
+        runner="local",
+        settings=load_settings(),
+        keep_going=False,
+        abilities=Abilities(parallelism=2),
+    )
     store = open_store(str(place))
     outputs = []
     for split in made.splits:

@@ -70,6 +70,7 @@ def _empty_split(folder: Path) -> Path:
         folder=str(folder / "noop"),
         threads=1,
         keep_going=False,
+        environment={},
         units=(),
     )
     path = run_folder / "commands" / "noop-00000.json"

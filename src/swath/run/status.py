@@ -12,6 +12,9 @@ from swath.run.folder import OUTCOME, RunFolder
 from swath.run.life import goes_on
 from swath.run.runner import JobState, Seen
 
+UNTOLD = "it was killed, or could not start; see its log"
+"""Of a split that ended and said nothing, as far as its backend knows nothing either."""
+
 
 class SplitState(enum.StrEnum):
     """What has become of a split."""
@@ -153,7 +156,7 @@ class RunStatus:
         if split is None or split.state in {SplitState.DONE, SplitState.FAILED}:
             return
         split.state = SplitState.FAILED if has_started else SplitState.WAITING
-        split.error = reason or ("it was killed" if has_started else "")
+        split.error = reason or (UNTOLD if has_started else "")
 
     @property
     def summary(self) -> str:

@@ -22,7 +22,7 @@ from swath.run.life import Earlier, cancel, settle_with_earlier_runs
 from swath.run.runners.local import LocalRunner
 from swath.run.runners.makefile import makefile, quoted
 from swath.run.splits import splits_of
-from swath.run.status import RunStatus, SplitState
+from swath.run.status import UNTOLD, RunStatus, SplitState
 from swath.settings import Settings, Value
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
@@ -278,7 +278,7 @@ def test_worker_that_is_terminated_leaves_the_run_failed_and_nothing_partial(lab
     client.wait(timeout=30)
     status.update()
     assert {split.state for split in status.splits.values()} == {SplitState.FAILED}
-    assert {split.error for split in status.splits.values()} == {"it was killed"}
+    assert {split.error for split in status.splits.values()} == {UNTOLD}
     assert lab.leftovers() == []
     assert not folder.done()
 
