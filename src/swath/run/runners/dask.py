@@ -102,18 +102,22 @@ class DaskBackend:
         ]
 
     def open(self, context: RunContext) -> None:
-        """Connect to the scheduler, or make a cluster."""
+        """Connect to the scheduler, or make a cluster, and look at its workers."""
         self._context = context
         name = task_prefix(context)
-        self._held.enter_context(quiet())
-        if self._address is not None:
-            self._client = self._held.enter_context(connect(self._settings, name))
-        else:
-            cluster = self._held.enter_context(make_cluster(self._settings))
-            client = library().Client(cluster, name=name, set_as_default=False)
+        try:
+            self._held.enter_context(quiet())
+            if self._address is not None:
+                client = connect(self._settings, name)
+            else:
+                cluster = self._held.enter_context(make_cluster(self._settings))
+                client = library().Client(cluster, name=name, set_as_default=False)
             self._client = self._held.enter_context(client)
-        self._attempts = Attempts(self._client, context)
-        self._look_at_workers()
+            self._attempts = Attempts(self._client, context)
+            self._look_at_workers()
+        except BaseException:  # of the user, too: a cluster must not be left behind
+            self.close()
+            raise
 
     def start(self, split: RunSplit) -> None:
         """Submit a split, or join the task of its key that is in flight."""
@@ -207,8 +211,9 @@ class DaskBackend:
 
     def _refuse_lost_connection(self) -> None:
         if self._client.status not in {"running", "connecting"}:
+            place = self._address or self._settings["dask.cluster"]
             raise RunError(
-                f"the connection to the Dask scheduler at {self._address} is lost.",
+                f"the connection to the Dask scheduler of {place} is lost.",
                 mend="Run again to go on; what was started may still be running.",
             )
 
