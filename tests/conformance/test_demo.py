@@ -66,6 +66,8 @@ def agreed(folder: Path, runner: str, found: Mapping[str, str]) -> Mapping[str, 
     return first
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_demo_gives_the_same_bytes_with_every_runner(
     raw_uri: str, place: Place, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> None:
