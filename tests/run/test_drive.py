@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.errors import InterruptedRunError
+from swath.errors import ConfigError, InterruptedRunError, RunError
 from swath.plan.command import Resources
 from swath.run.drive import DrivenRunner
 from swath.run.events import Event, EventWriter
@@ -46,10 +46,13 @@ class ScriptedBackend:
     calls: list[str] = field(default_factory=list)
     peak: int = 0
     interrupts: bool = False
+    outlives_client: bool = False
 
     @property
     def abilities(self) -> Abilities:
-        return Abilities(parallelism=self.parallelism, memory_gib=3.0)
+        return Abilities(
+            parallelism=self.parallelism, memory_gib=3.0, outlives_client=self.outlives_client
+        )
 
     @property
     def counts(self) -> Counter[str]:
@@ -203,6 +206,47 @@ def test_interrupt_stops_what_was_started():
     with pytest.raises(InterruptedRunError):
         DrivenRunner(backend).follow(context)
     assert backend.calls == ["open", "close", "cancel"]
+
+
+EXPIRED = ConfigError("the credentials have expired.", mend="Log in.")
+
+
+class Expired(ScriptedBackend):
+    """A backend that may not be asked any more."""
+
+    def wait(self, timeout_s: float) -> Mapping[str, Seen]:
+        raise EXPIRED
+
+    def cancel(self, context: RunContext) -> None:
+        raise EXPIRED
+
+
+@pytest.mark.parametrize("outlives_client", [True, False])
+def test_client_that_may_ask_no_more_says_that_the_work_goes_on_where_it_does(outlives_client):
+    context, _ = run_of()
+    with pytest.raises(RunError if outlives_client else ConfigError, match="expired") as caught:
+        DrivenRunner(Expired(outlives_client=outlives_client)).follow(context)
+    assert ("go on; follow them with: swath wait" in str(caught.value)) == outlives_client
+
+
+def test_work_that_cannot_be_stopped_when_the_user_interrupts_is_told_to_go_on():
+    class Unstoppable(Expired):
+        def wait(self, timeout_s: float) -> Mapping[str, Seen]:
+            raise KeyboardInterrupt
+
+    context, _ = run_of()
+    with pytest.raises(RunError, match=r"expired\. Log in\. The jobs of the run go on"):
+        DrivenRunner(Unstoppable(outlives_client=True)).follow(context)
+
+
+def test_first_split_that_is_refused_is_no_work_that_goes_on():
+    class Refusing(ScriptedBackend):
+        def start(self, split: RunSplit) -> None:
+            raise EXPIRED
+
+    context, _ = run_of()
+    with pytest.raises(ConfigError):
+        DrivenRunner(Refusing(outlives_client=True)).follow(context)
 
 
 def test_events_that_workers_tell_themselves_are_not_read():

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from swath.errors import InterruptedRunError, RunError, ThrottledError
+from swath.errors import ConfigError, InterruptedRunError, RunError, ThrottledError
 from swath.plan.command import Resources
 from swath.run.events import Event, EventWriter
 from swath.run.folder import CANCELLED, RunFolder
@@ -460,11 +460,51 @@ def test_split_that_is_done_though_its_job_failed_is_done():
     assert run.client.follow(run.context).succeeded
 
 
-def test_backend_that_cannot_answer_does_not_end_a_run():
+def test_backend_that_cannot_answer_does_not_end_a_run_and_is_told_of_once(caplog):
     run = Run()
     backend = run.backend
     backend.cannot_answer = 5
     assert SubmittedRunner(backend).follow(run.context).succeeded
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "the jobs go on, and are asked after again soon"
+    ]
+
+
+EXPIRED = ConfigError("the credentials have expired.", mend="Log in.")
+
+
+def test_client_that_may_ask_no_more_says_that_the_jobs_go_on_and_the_next_one_follows_them():
+    run = Run()
+
+    class Expired(ScriptedBackend):
+        def look(self, *arguments: Any) -> dict[str, Seen]:
+            raise EXPIRED
+
+    with pytest.raises(RunError, match=r"expired\. Log in\. The jobs of the run go on") as caught:
+        SubmittedRunner(Expired(run.service)).follow(run.context)
+    assert f"swath wait {run.folder.uri}" in str(caught.value)
+    assert caught.value.__cause__ is EXPIRED
+    assert run.service.cancelled == []
+    assert run.client.follow(run.context).succeeded
+    assert set(Counter(run.service.names).values()) == {1}
+
+
+@pytest.mark.parametrize("n_submitted", range(3))
+def test_submission_that_is_refused_says_that_jobs_go_on_only_if_there_are_any(n_submitted):
+    run = Run()
+
+    class Expiring(ScriptedBackend):
+        def submit(self, *arguments: Any) -> Iterator[tuple[str, str]]:
+            for number, pair in enumerate(super().submit(*arguments)):
+                if number == n_submitted:
+                    raise EXPIRED
+                yield pair
+
+    expected = RunError if n_submitted else ConfigError
+    with pytest.raises(expected, match="expired"):
+        SubmittedRunner(Expiring(run.service)).start(run.context)
+    assert run.client.follow(run.context).succeeded
+    assert set(Counter(run.service.names).values()) == {1}
 
 
 # ------------------------------------------------------------------ stopping, and trying again

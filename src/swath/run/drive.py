@@ -23,7 +23,7 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
-from swath.run.watch import Watch
+from swath.run.watch import Watch, going_on
 
 LOOK_S = 1.0
 """A backend waits for splits to end at most this long, in seconds, before events are passed on."""
@@ -62,12 +62,16 @@ class DrivenRunner:
 
     def follow(self, context: RunContext) -> Outcome:
         """Drive the run to its end."""
-        with interruptible(lambda: self._backend.cancel(context)):
+        with interruptible(lambda: self._stop(context)):
             self._backend.open(context)
             try:
                 return drive(context, self._backend, reads_events=self._reads_events)
             finally:
                 self._backend.close()
+
+    def _stop(self, context: RunContext) -> None:
+        with going_on(context.folder, has_started=lambda: self.abilities.outlives_client):
+            self._backend.cancel(context)
 
     def look(self, context: RunContext) -> Mapping[str, Seen]:
         """Ask the backend."""
@@ -125,12 +129,23 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
     ------
     InterruptedRunError
         If somebody cancels the run; everything that was started is stopped.
+    RunError
+        If this client cannot go on, and what it started does.
     """
+    running: dict[int, RunSplit] = {}
+    with going_on(
+        context.folder, has_started=lambda: bool(running) and backend.abilities.outlives_client
+    ):
+        return _drive(context, backend, running, Watch(context, reads_events=reads_events))
+
+
+def _drive(
+    context: RunContext, backend: DrivenBackend, running: dict[int, RunSplit], watch: Watch
+) -> Outcome:
+    """Drive the run; `running` has, by its number, each split that is on its way."""
     splits = context.splits
     queue = _Queue(context, context.folder.done())
     number = {split.key: i for i, split in enumerate(splits)}
-    watch = Watch(context, reads_events=reads_events)
-    running: dict[int, RunSplit] = {}
     tries: dict[tuple[int, Cause], int] = {}
     failed: dict[str, Seen] = {}
 
@@ -139,9 +154,10 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
 
     while running or (queue.ready and goes_on()):
         while queue.ready and len(running) < backend.abilities.parallelism and goes_on():
+            context.confirm()
             started = queue.ready.pop(0)
-            running[started] = splits[started]
             backend.start(splits[started])
+            running[started] = splits[started]
         ended = backend.wait(LOOK_S)
         has_failed = any(seen.state is not JobState.DONE for seen in ended.values())
         if watch.is_cancelled(at_once=has_failed):
@@ -155,6 +171,7 @@ def drive(context: RunContext, backend: DrivenBackend, *, reads_events: bool = T
             elif (
                 again := _again(context, running[index], index, seen, tries, backend.abilities)
             ) is not None:
+                context.confirm()
                 running[index] = again
                 backend.start(again)
             else:

@@ -6,6 +6,7 @@ next one goes on from there and submits nothing twice.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,10 +27,12 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
-from swath.run.watch import Watch
+from swath.run.watch import Watch, going_on
 
 PATIENT = 6
 """A backend that cannot answer is asked again after up to this many times the usual pause."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class SubmittedRunner:
@@ -37,6 +40,7 @@ class SubmittedRunner:
 
     def __init__(self, backend: SubmittedBackend) -> None:
         self._backend = backend
+        self._has_submitted = False
 
     @property
     def abilities(self) -> Abilities:
@@ -56,7 +60,16 @@ class SubmittedRunner:
 
         What is left of a round that was broken off is submitted as it was written down, unless some
         of it was stopped. Once all of a round has ended, what is not done becomes a new one.
+
+        Raises
+        ------
+        RunError
+            If not all could be submitted, and some was.
         """
+        with going_on(context.folder, has_started=lambda: self._has_submitted):
+            self._start(context)
+
+    def _start(self, context: RunContext) -> None:
         now = last_round(context.folder)
         if now is None:
             self._submit_new(context, 0, Standing())
@@ -73,9 +86,18 @@ class SubmittedRunner:
             self._submit_new(context, now.number + 1, Standing(memory))
 
     def follow(self, context: RunContext) -> Outcome:
-        """Pass on events until every job has ended; submit again what may succeed then."""
+        """Pass on events until every job has ended; submit again what may succeed then.
+
+        Raises
+        ------
+        RunError
+            If this client cannot follow any more, and the jobs go on.
+        """
         follower = _Follower(self._backend, context)
-        with interruptible(lambda: self.cancel(context)):
+        with (
+            going_on(context.folder, has_started=lambda: self._has_submitted),
+            interruptible(lambda: self.cancel(context)),
+        ):
             while True:
                 now = self._complete(context)
                 ended = follower.until_ended(now)
@@ -94,6 +116,7 @@ class SubmittedRunner:
         now = last_round(context.folder)
         if now is None:
             return self._submit_new(context, 0, Standing())
+        self._has_submitted = True  # or an earlier client has
         if len(ids_of(context.folder, now.jobs)) < len(now.jobs):
             self._submit(context, now, self._ids(context, now))
         return now
@@ -138,6 +161,7 @@ class SubmittedRunner:
         )
 
     def _submit_new(self, context: RunContext, number: int, standing: Standing) -> Round:
+        context.confirm()
         new = Round(number, tuple(self._jobs(context, number, standing)), standing)
         write_round(context.folder, new)
         self._submit(context, new, {})
@@ -145,7 +169,9 @@ class SubmittedRunner:
 
     def _submit(self, context: RunContext, now: Round, known: Mapping[str, str]) -> None:
         missing = [job for job in now.jobs if job.name not in known]
+        self._has_submitted |= bool(known)
         for name, job_id in self._backend.submit(context, missing, known):
+            self._has_submitted = True
             note_id(context.folder, name, job_id)
 
     def _ids(self, context: RunContext, now: Round) -> dict[str, str]:
@@ -166,6 +192,7 @@ class _Follower:
         self._context = context
         self._watch = Watch(context)
         self._stopped: int | None = None
+        self._is_answered = True
 
     def until_ended(self, now: Round) -> dict[str, Seen]:
         """Return what became of every split of the round."""
@@ -200,6 +227,10 @@ class _Follower:
             if is_hopeless and not context.keep_going and self._stopped != now.number:
                 backend.cancel(context, now.jobs, ids, only_waiting=True)
                 self._stopped = now.number
-        except (ThrottledError, UnansweredError):
+        except (ThrottledError, UnansweredError) as error:
+            if self._is_answered:
+                _LOG.warning("the jobs go on, and are asked after again soon: %s", error)
+            self._is_answered = False
             return None
+        self._is_answered = True
         return seen
