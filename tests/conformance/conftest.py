@@ -49,7 +49,13 @@ def dask_place(tmp_path: Path, dask_servers: DaskServers) -> Place:
 
 @pytest.fixture
 def slurm_place(slurm: OneNodeSlurm, tmp_path: Path) -> Place:
-    settings = ("slurm.poll_s=1", "slurm.memory_gib=2", "slurm.gpu_partition=gpu")
+    settings = (
+        "slurm.poll_s=1",
+        "slurm.gpu_partition=gpu",
+        "slurm.memory_gib=2",  # it kills what takes more, as these of the demo would
+        "commands.train.memory_gib=3",
+        "commands.bundle.memory_gib=3",
+    )
     return Place("slurm", str(tmp_path / "root"), settings, n_many=N_MANY)
 
 
