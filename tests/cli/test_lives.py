@@ -385,6 +385,24 @@ def test_worker_of_another_version_refuses_and_the_status_says_so(lives: Lives) 
     assert "planned by Swath 99.9" in lives.swath("status", lives.folder.uri).out
 
 
+def test_split_whose_events_and_log_cannot_be_written_is_done(lives: Lives) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    lives.go()
+    lives.shop.run(runner="local")
+    folder = lives.folder
+    key = next(split.key for split in Life.of(folder).context.splits)
+    folder.unmark([key])
+    for place in (folder.path / "events" / f"{key}.jsonl", folder.path / "logs" / f"{key}.txt"):
+        place.unlink()
+        place.symlink_to("/dev/full")
+    code, out, err = ended(lives.start("run-command", "--copy-output", folder.assignment_uri(key)))
+    assert code == 0, err
+    assert "events of a split are lost" in out
+    assert f"some of the log of {key} is lost" in err
+    assert key in folder.done()
+
+
 def test_settings_of_a_run_are_those_of_its_later_clients(
     lives: Lives, monkeypatch: pytest.MonkeyPatch
 ) -> None:

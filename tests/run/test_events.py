@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
 from swath.run.events import EventReader, EventWriter
 from swath.run.folder import RunFolder
 
@@ -28,3 +34,63 @@ def test_event_after_a_line_that_was_cut_off_is_read(tmp_path):
     writer.write("started", pid=2)
     writer.close()
     assert [(e.what, e.data) for e in reader.new()] == [("started", {"pid": 2})]
+
+
+def test_store_gets_the_last_progress_of_each_unit_and_every_other_event():
+    folder = RunFolder.create(f"memory://{uuid4().hex}/root")
+    told: list[Any] = []
+    writer = EventWriter(folder, "s", told.append)
+    writer.write("started", pid=1)
+    for done in (1.0, 2.0):
+        for unit in "ab":
+            writer.write("progress", unit=unit, done=done, total=2.0, numbers={})
+    writer.write("unit_done", unit="a")
+    writer.write("unit_done", unit="b")
+    writer.close()
+    found = [(e.what, e.data.get("unit"), e.data.get("done")) for e in EventReader(folder).new()]
+    assert found == [
+        ("started", None, None),
+        ("progress", "a", 2.0),
+        ("progress", "b", 2.0),
+        ("unit_done", "a", None),
+        ("unit_done", "b", None),
+    ]
+    assert len(told) == 7
+
+
+def test_parts_are_read_once():
+    folder = RunFolder.create(f"memory://{uuid4().hex}/root")
+    reads: list[str] = []
+
+    class Counting:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def read_many(self, uris: list[str]) -> Any:
+            reads.extend(uris)
+            return self._inner.read_many(uris)
+
+    reader = EventReader(folder)
+    folder.store = Counting(folder.store)
+    for n in range(5):
+        folder.store.write(folder.place("events", f"s.1-{n}.jsonl"), b'[1.0,"done",{}]\n')
+        assert len(list(reader.new())) == 1
+    assert list(reader.new()) == []
+    assert len(reads) == len(set(reads)) == 5
+
+
+def test_events_on_a_full_disk_are_warned_of_once_and_raise_nothing(tmp_path, caplog):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    folder = RunFolder.create(tmp_path)
+    (folder.path / "events" / "s.jsonl").symlink_to(full)
+    writer = EventWriter(folder, "s")
+    writer.write("started", pid=1)
+    writer.write("done")
+    writer.close()
+    (message,) = caplog.messages
+    assert message.startswith("events of a split are lost: ")

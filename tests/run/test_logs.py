@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -104,6 +105,19 @@ def test_child_that_outlives_its_split_holds_nothing_up(folder):
         assert log_of(folder) == "mine\n"
     finally:
         subprocess.run(["kill", str(pid)], check=True)
+
+
+def test_log_on_a_full_disk_stops_nobody_who_prints(tmp_path):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    folder = RunFolder.create(tmp_path)
+    (folder.path / "logs" / "s-0.txt").symlink_to(full)
+    told = run(SPLIT, folder)
+    assert told.returncode == 0, told.stderr
+    assert "of a child" in told.stdout
+    assert "after" in told.stdout
+    assert "some of the log of s-0 is lost" in told.stderr
 
 
 # ------------------------------------------------------------------ reading

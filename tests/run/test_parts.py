@@ -88,12 +88,73 @@ def test_store_that_fails_for_a_while_loses_and_doubles_nothing(folder):
     assert text(folder).split() == [str(n).encode() for n in range(40)]
 
 
-def test_store_that_fails_to_the_end_says_so(folder):
+def test_store_that_fails_to_the_end_is_warned_of_and_raises_nothing(folder, caplog):
     folder.store = Failing(folder.store, 10**9)
     writer = PartWriter(folder, "logs", "s", "txt")
     writer.write(b"lost")
-    with pytest.raises(ThrottledError):
-        writer.close()
+    writer.close()
+    assert caplog.messages == ["the last of what a split told is lost: slow down"]
+
+
+def test_store_that_fails_for_long_is_warned_of_once(folder, caplog):
+    folder.store = Failing(folder.store, 20)
+    writer = PartWriter(folder, "logs", "s", "txt", patience_s=0.001)
+    writer.write(b"late")
+    wait_for(lambda: text(folder) == b"late")
+    writer.close()
+    assert caplog.messages == ["what a split tells is written later: slow down"]
+
+
+class Clock:
+    """Time that passes only while somebody waits; something is written then."""
+
+    def __init__(self, hours: float) -> None:
+        self.now = 0.0
+        self.end = 3600 * hours
+        self.pauses: list[float] = []
+        self.has_ended = threading.Event()
+        self.writer: PartWriter | None = None
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        wait_for(lambda: self.writer is not None)
+        self.writer.write(b"x")
+        self.now += seconds
+        self.pauses.append(seconds)
+        if self.now >= self.end:
+            self.has_ended.set()
+        return self.now >= self.end
+
+
+@pytest.mark.parametrize(("hours", "most"), [(0.01, 20), (1, 140), (24, 24 * 60 + 80)])
+def test_parts_become_rare_as_a_split_becomes_old(folder, hours, most):
+    clock = Clock(hours)
+    clock.writer = writer = PartWriter(
+        folder, "logs", "s", "txt", clock=lambda: clock.now, wait=clock.wait
+    )
+    assert clock.has_ended.wait(60)
+    writer.close()
+    assert text(folder) == b"x" * len(clock.pauses)
+    assert len(parts(folder)) <= most
+    assert clock.pauses[0] == 2
+    assert clock.pauses == sorted(clock.pauses)
+    assert max(clock.pauses) <= 60
+
+
+def test_newer_words_on_a_topic_take_the_place_of_those_that_wait_also_after_a_failure(folder):
+    folder.store = Failing(folder.store, 10**9)
+    writer = PartWriter(folder, "logs", "s", "txt", patience_s=0.002)
+    for n in range(3):
+        writer.write(f"a{n} ".encode(), "a")
+        writer.write(f"{n} ".encode())
+        writer.write(f"b{n} ".encode(), "b")
+    n_left = folder.store.n_left
+    wait_for(lambda: folder.store.n_left < n_left - 1)
+    writer.write(b"a3 ", "a")
+    folder.store.n_left = 0
+    wait_for(lambda: text(folder))
+    writer.write(b"a4 ", "a")
+    writer.close()
+    assert text(folder) == b"0 1 2 b2 a3 a4 "
 
 
 def test_many_threads_write_whole_pieces(folder):

@@ -83,9 +83,9 @@ def command(
             level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
         )
         succeeded = run_assignment(work, events)
-    if succeeded:
-        folder.mark_done(key)
-    elif has_hosts:
+        if succeeded:  # before the last events and words are written, which may be lost
+            folder.mark_done(key)
+    if not succeeded and has_hosts:
         note_failure(folder, key)
         if work.keep_going:
             wait_for_others(folder, array)

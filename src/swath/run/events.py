@@ -8,6 +8,7 @@ state: whether a unit is done is told by its record, and a split by its done fil
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 
 from swath.run.folder import RunFolder
 from swath.run.parts import PartWriter
+
+_LOG = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
@@ -48,7 +51,7 @@ def ignore(event: Event) -> None:
 
 
 class EventWriter:
-    """Writes the events of one split of a run."""
+    """Writes the events of one split of a run; that they cannot be written is warned of once."""
 
     def __init__(self, folder: RunFolder, split: str, emit: Emit = ignore) -> None:
         self._file = (
@@ -61,11 +64,15 @@ class EventWriter:
         self._emit = emit
 
     def write(self, what: str, **data: Any) -> None:
-        """Tell one event; on a disk it is in the file when this returns, on a store soon after."""
+        """Tell one event; on a disk it is in the file when this returns, on a store soon after.
+
+        Of the progress of a unit, a store gets what was told last before each part is put.
+        """
         event = Event(time.time(), self._split, what, data)
         line = json.dumps([event.time, what, data], separators=(",", ":")) + "\n"
+        topic = (what, data["unit"]) if what == "progress" else None
         with self._lock:
-            self._file.write(line.encode())
+            self._file.write(line.encode(), topic)
         self._emit(event)
 
     def close(self) -> None:
@@ -77,13 +84,19 @@ class _Lines:
     """Appends whole lines to a file."""
 
     def __init__(self, path: Path) -> None:
+        self._has_warned = False
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         if _ends_within_a_line(path):  # the writer before was killed
             self._file.write(b"\n")
 
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
+    def write(self, data: bytes, topic: object) -> None:  # noqa: ARG002 - every line is kept
+        try:
+            self._file.write(data)
+        except OSError as error:  # a full disk; what matters fails by itself then
+            if not self._has_warned:
+                _LOG.warning("events of a split are lost: %s", error)
+            self._has_warned = True
 
     def close(self) -> None:
         self._file.close()

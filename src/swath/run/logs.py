@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,8 @@ from swath.run.parts import PartWriter
 
 PATIENCE_S = 5.0
 """Seconds to wait for the last words of the children of a split that has ended."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -36,6 +39,7 @@ def copied_output(
     """
     _flush()  # what waits in our own buffers is not of this split
     writer: BinaryIO | PartWriter
+    lost: list[OSError] = []
     if folder.is_local:
         path = folder.path / "logs" / f"{split}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +57,10 @@ def copied_output(
             while data := pipe.read(65536):
                 with _broken_pipe_ignored():
                     os.write(kept[1], data)
-                writer.write(data)
+                try:
+                    writer.write(data)
+                except OSError as error:  # a full disk; who prints must not wait for its end
+                    lost.append(error)
 
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()
@@ -73,6 +80,8 @@ def copied_output(
                 os.close(original)
         if isinstance(writer, PartWriter) or not thread.is_alive():
             writer.close()
+        if lost:
+            _LOG.warning("some of the log of %s is lost: %s", split, lost[0])
 
 
 def _flush() -> None:
@@ -107,20 +116,25 @@ class LogReader:
 
     def new(self) -> Iterator[tuple[str, bytes]]:
         """Yield key and text of what was written since the last call."""
-        for name, size in sorted(self._listed()):
-            split, offset = _split_of(name), self._read.get(name, 0)
-            if size <= offset or not fnmatchcase(split, self._pattern):
-                continue
-            data = self._read_from(name, offset)
-            self._read[name] = offset + len(data)
-            yield split, data
+        fresh = [
+            name
+            for name, size in sorted(self._listed())
+            if size > self._read.get(name, 0) and fnmatchcase(_split_of(name), self._pattern)
+        ]
+        for name, data in self._rest_of(fresh):
+            self._read[name] = self._read.get(name, 0) + len(data)
+            yield _split_of(name), data
 
-    def _read_from(self, name: str, offset: int) -> bytes:
-        if not self._folder.is_local:
-            return self._folder.store.read(self._folder.place("logs", name))[offset:]
-        with (self._folder.path / "logs" / name).open("rb") as file:
-            file.seek(offset)
-            return file.read()
+    def _rest_of(self, names: list[str]) -> Iterator[tuple[str, bytes]]:
+        if not self._folder.is_local:  # parts: each is read once, whole
+            uris = [self._folder.place("logs", name) for name in names]
+            texts = (data for _, data in self._folder.store.read_many(uris))
+            yield from zip(names, texts, strict=True)
+            return
+        for name in names:
+            with (self._folder.path / "logs" / name).open("rb") as file:
+                file.seek(self._read.get(name, 0))
+                yield name, file.read()
 
     def _listed(self) -> list[tuple[str, int]]:
         found = self._folder.store.list(self._folder.place("logs"))
