@@ -16,6 +16,7 @@
     └── RunError                    something that was running
         ├── UnitError               one unit of a command failed
         ├── UnansweredError         a service may have done what it was asked, or not
+        ├── TakenOverError          another client follows the run by now
         └── InterruptedRunError     exit code 130
 
 A message says what is wrong with the offending value, where, and how to mend it. The three parts
@@ -108,6 +109,10 @@ class UnitError(RunError):
 
 class UnansweredError(RunError):
     """A service did not answer; whether it did what it was asked is not known."""
+
+
+class TakenOverError(RunError):
+    """Another client has taken the run over; this one must not start anything more."""
 
 
 class InterruptedRunError(RunError):

@@ -11,12 +11,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from swath.run.folder import RunFolder
+from swath.errors import RunError, TakenOverError
+from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder
 from swath.run.lease import (
+    CLOCKS_S,
     Holder,
     Lease,
     client_of,
@@ -26,6 +29,9 @@ from swath.run.lease import (
     lock,
     starting,
 )
+from swath.run.life import cancel
+from swath.run.machine import Process, this_machine
+from swath.run.processes import GROUP, end_processes
 from swath.store import join, open_store
 
 
@@ -76,6 +82,61 @@ def test_asking_for_a_lock_is_no_holding_of_it(tmp_path):
     fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
     assert not is_locked(folder, "control")
     os.close(asking)
+
+
+# ------------------------------------------------------------------ folders that machines share
+
+
+@pytest.fixture
+def innocent():
+    """Yield a process of this machine with a number that a run of another one has, too."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.communicate(b"\n")
+    assert process.returncode == 0
+
+
+def test_machine_is_this_boot_and_this_namespace_of_numbers():
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if not boot.exists():
+        pytest.skip("Linux alone tells its boot")
+    host, found, namespace = this_machine().split(" ")
+    assert found == boot.read_text().strip()
+    assert namespace == str(Path("/proc/self/ns/pid").readlink())
+    assert Process.ours().host == host
+
+
+def test_client_on_another_machine_is_not_signalled_but_hears_of_the_cancel(tmp_path, innocent):
+    folder = RunFolder.create(tmp_path)
+    folder.write("plan.json", {"nodes": [], "splits": [], "experiments": []})
+    folder.write(RUN, {"runner": "local", "settings": {}, "keep_going": False, "detached": False})
+    descriptor = lock(folder, "control", inherit=False)
+    assert client_of(folder) == os.getpid()
+    (folder.path / "control.lock").write_text(str(Process(innocent.pid, "another boot")))
+    assert client_of(folder) is None
+    assert cancel(folder, patience_s=0.1)
+    assert folder.has(CANCELLED)
+    assert folder.read(OUTCOME)["stopped"]
+    os.close(descriptor)
+    assert innocent.poll() is None
+
+
+def test_number_without_its_machine_is_nobody(tmp_path):
+    """As an older Swath wrote it."""
+    folder = RunFolder.create(tmp_path)
+    (folder.path / "control.lock").write_text(str(os.getpid()))
+    assert client_of(folder) is None
+
+
+def test_processes_of_another_machine_are_not_ended_here(tmp_path, innocent):
+    folder = RunFolder.create(tmp_path)
+    (folder.path / GROUP).write_text(str(Process(innocent.pid, "far boot")))
+    end_processes(folder)  # nothing is alive
+    descriptor = lock(folder, "alive", inherit=True)
+    with pytest.raises(RunError, match=r"are on another machine, 'far'.*Stop them there"):
+        end_processes(folder)
+    os.close(descriptor)
+    assert innocent.poll() is None
 
 
 # ------------------------------------------------------------------ leases on a store
@@ -139,6 +200,74 @@ def test_lease_of_another_machine_is_free_once_nothing_was_heard_for_long(uri):
     with quick(uri).held():
         assert time.monotonic() - started >= 0.3
         assert quick(uri).holder().pid == os.getpid()
+
+
+@pytest.mark.parametrize("ahead_s", [-1e6, -100.0, 1e6])
+def test_living_holder_keeps_its_lease_whatever_the_clocks_say(uri, ahead_s):
+    """Its time is that of another clock; only that it changes tells that it is alive."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        number = 0
+        while not stop.wait(0.05):
+            number += 1
+            write(uri, time=time.time() + ahead_s + number / 1000)
+
+    write(uri, time=time.time() + ahead_s)
+    beating = threading.Thread(target=beat)
+    beating.start()
+    taken = threading.Event()
+
+    def take() -> None:
+        with quick(uri).held():
+            taken.set()
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    assert not taken.wait(1.2)  # three times as long as the dead are waited for
+    stop.set()
+    assert taken.wait(30)
+    beating.join()
+    taker.join()
+
+
+def test_one_look_allows_for_clocks_that_differ(uri):
+    write(uri, time=time.time() - CLOCKS_S)
+    assert quick(uri).holder() is not None
+    write(uri, time=time.time() - CLOCKS_S - 1)
+    assert quick(uri).holder() is None
+
+
+def test_who_waits_for_a_lease_does_something_meanwhile(uri):
+    write(uri)
+    calls = []
+    with quick(uri).held(lambda: calls.append(1)):
+        assert len(calls) > 3
+
+
+def test_holder_who_was_taken_for_dead_is_told_so(uri):
+    def go_on_until(end: float) -> None:
+        while time.monotonic() < end:
+            confirm()
+            time.sleep(0.01)
+
+    with quick(uri).held() as confirm:
+        confirm()
+        write(uri, token="theirs")
+        with pytest.raises(TakenOverError, match="another client has taken this run over"):
+            go_on_until(time.monotonic() + 30)
+
+
+def test_holder_that_has_slept_looks_before_it_goes_on(uri):
+    """Its thread has not come to a beat since, as after the suspension of a machine."""
+    lease = Lease(uri, beat_s=0.2)
+    lease._take()
+    lease._note_confirmed()
+    write(uri, token="theirs")
+    lease._confirm()  # it has just been heard
+    time.sleep(0.4)
+    with pytest.raises(TakenOverError):
+        lease._confirm()
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"machine": "x"}', b"no json"])

@@ -502,7 +502,7 @@ def test_submission_that_is_refused_says_that_jobs_go_on_only_if_there_are_any(n
 
     expected = RunError if n_submitted else ConfigError
     with pytest.raises(expected, match="expired"):
-        SubmittedRunner(Expiring(run.service)).start(run.context)
+        SubmittedRunner(Expiring(run.service)).follow(run.context)
     assert run.client.follow(run.context).succeeded
     assert set(Counter(run.service.names).values()) == {1}
 

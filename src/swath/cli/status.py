@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
 from swath.cli.render import amount, duration, table
+from swath.errors import SwathError
 from swath.run.folder import RunFolder
-from swath.run.life import look
+from swath.run.life import look, why_stopped
+from swath.run.runner import Seen
 from swath.run.status import RunStatus, SplitState
 
 
@@ -24,13 +26,14 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
     """Show the state of RUN: its folder, or its id or latest with --root."""
     folder = RunFolder.find(run, root)
     status = RunStatus(folder)
-    status.update(look(folder))
+    status.update(_seen(folder))
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "run": status.folder.id,
                     "state": status.summary,
+                    "reason": why_stopped(folder),
                     "experiments": status.experiments,
                     "splits": [asdict(split) for split in status.splits.values()],
                 },
@@ -39,6 +42,8 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
         )
         return
     click.echo(f"run {status.folder.id} ({', '.join(status.experiments)}): {status.summary}")
+    if why := why_stopped(folder):
+        click.echo(why)
     rows = [["command", "units", *SplitState, "time", "memory"]]
     for kind, counts in status.counts().items():
         splits = [split for split in status.splits.values() if split.kind == kind]
@@ -59,6 +64,19 @@ def command(run: str, root: str | None, as_json: bool, verbose: bool) -> None:
                 click.echo(trace)
     for line in _of_backend(status):
         click.echo(line)
+
+
+def _seen(folder: RunFolder) -> Mapping[str, Seen] | None:
+    """Ask the backend; None if it cannot be asked, from here or now: the folder tells the most."""
+    try:
+        return look(folder)
+    except SwathError as error:
+        click.echo(
+            f"warning: the backend cannot be asked; this is what the folder of the run tells: "
+            f"{error}",
+            err=True,
+        )
+        return None
 
 
 def _of_backend(status: RunStatus) -> Iterator[str]:

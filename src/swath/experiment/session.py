@@ -22,7 +22,7 @@ from swath.plan.split import Splits, parse_splits
 from swath.run.events import Emit, ignore
 from swath.run.folder import RunFolder
 from swath.run.lease import in_hand, starting
-from swath.run.life import Life, settle_with_earlier_runs, take_up
+from swath.run.life import Life, hand_over, settle_with_earlier_runs, take_up
 from swath.run.prepare import last_plans, results_of, write_results, write_run
 from swath.run.refuse import (
     refuse_findings,
@@ -243,6 +243,11 @@ def execute(
         Is called with the folder of the run before its first split starts.
     warn
         Is called with each warning of the checks that the runner does first.
+
+    Raises
+    ------
+    SwathError
+        If the runner refuses something half way; what it had started is stopped then.
     """
     if made.is_empty:
         return RunResult(made, NOTHING_TO_DO, None, write_results(results_of(made)))
@@ -264,14 +269,14 @@ def execute(
             folder = write_run(
                 made, runner=runner, settings=settings, keep_going=keep_going, abilities=abilities
             )
-            held.enter_context(in_hand(folder))
+            confirm = held.enter_context(in_hand(folder))
         if started is not None:
             started(folder)
-        life = Life.of(folder, emit)
+        life = Life.of(folder, emit, confirm=confirm)
         life.start()
         outcome = None if is_detached else life.follow()
-        if is_detached:
-            life.detach()
+        client = life.detach() if is_detached else None
+    hand_over(folder, client)
     return RunResult(made, outcome, folder, write_results(results_of(made)))
 
 

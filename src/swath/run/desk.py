@@ -18,7 +18,7 @@ from pathlib import Path
 from swath.errors import UnitError
 from swath.plan.record import SIDECAR, sidecar
 from swath.run.assignment import AssignedUnit, Assignment
-from swath.run.lease import is_alive
+from swath.run.machine import is_alive
 from swath.run.state import State, StateFolder, StoredState
 from swath.settings import key_of
 from swath.store import is_local, join, local_path, open_store

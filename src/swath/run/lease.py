@@ -4,6 +4,8 @@ On this machine's disks two locks of the kernel say who is at work. `control` is
 that a user started; `alive` is inherited by every process of the run. Locks vanish with their
 holders, so a killed run never looks as if it were running. An object store has no locks: there the
 client writes its name and a time into one object, again and again, and who stops is taken for dead.
+Clocks of two machines may differ, so nobody takes a lease by its time: only if it stayed the same
+while one's own clock went on for long enough.
 """
 
 from __future__ import annotations
@@ -12,16 +14,15 @@ import fcntl
 import json
 import os
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from swath.errors import NotFoundError, StoreError
+from swath.errors import NotFoundError, StoreError, TakenOverError
 from swath.run.folder import RunFolder
+from swath.run.machine import Process, is_alive, this_machine
 from swath.store import is_local, join, local_path, open_store
 
 BEAT_S = 10.0
@@ -29,6 +30,12 @@ BEAT_S = 10.0
 
 DEAD_S = 45.0
 """A client that has not said so for this long is taken for dead."""
+
+CLOCKS_S = 60.0
+"""Who looks once, and cannot wait, allows the clocks of two machines to differ by this much."""
+
+Confirm = Callable[[], None]
+"""Raises `TakenOverError` if another client has the run in hand by now."""
 
 
 def lock(folder: RunFolder, name: str, *, inherit: bool) -> int:
@@ -42,7 +49,7 @@ def lock(folder: RunFolder, name: str, *, inherit: bool) -> int:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     if not inherit:
         os.truncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        os.write(descriptor, str(Process.ours()).encode())
     return descriptor
 
 
@@ -64,14 +71,18 @@ def is_locked(folder: RunFolder, name: str) -> bool:
 
 
 def client_of(folder: RunFolder) -> int | None:
-    """Return the process of this machine that follows a run; only while one does it means so."""
+    """Return the process that follows a run, if it is on this machine.
+
+    It means something only while a client follows the run.
+    """
     if not folder.is_local:
         holder = _client(folder).holder()
-        return holder.pid if holder is not None and holder.machine == _machine() else None
+        return holder.pid if holder is not None and holder.machine == this_machine() else None
     try:
-        return int((folder.machine_path / "control.lock").read_text())
-    except (FileNotFoundError, ValueError):
+        found = Process.parse((folder.machine_path / "control.lock").read_text())
+    except FileNotFoundError:
         return None
+    return found.pid if found is not None and found.is_here else None
 
 
 def is_in_hand(folder: RunFolder) -> bool:
@@ -81,18 +92,39 @@ def is_in_hand(folder: RunFolder) -> bool:
     return _client(folder).holder() is not None
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def in_hand(folder: RunFolder) -> Iterator[None]:
-    """Have the run in hand while inside; waits for whoever has it now."""
+def in_hand(folder: RunFolder, meanwhile: Callable[[], None] = _nothing) -> Iterator[Confirm]:
+    """Have the run in hand while inside; waits for whoever has it now.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    meanwhile
+        Is called again and again while waiting.
+
+    Yields
+    ------
+    Confirm
+        To be called before anything is started or written down for good: who cannot reach the store
+        for long may lose a run to another client.
+    """
     if folder.is_local:
+        while is_locked(folder, "control"):
+            meanwhile()
+            time.sleep(0.2)
         descriptor = lock(folder, "control", inherit=False)
         try:
-            yield
+            yield _nothing  # the kernel takes no lock away
         finally:
             os.close(descriptor)
         return
-    with _client(folder).held():
-        yield
+    with _client(folder).held(meanwhile) as confirm:
+        yield confirm
 
 
 @contextmanager
@@ -150,25 +182,45 @@ class Lease:
         self._beat_s = beat_s
         self._dead_s = dead_s
 
+        self._heard: tuple[Holder, float] | None = None
+        self._is_lost = False
+        self._confirmed = (0.0, 0.0)
+
     def holder(self) -> Holder | None:
-        """Return who holds it, if that process is taken for alive."""
+        """Return who holds it, as far as one look can tell.
+
+        That process may be dead for up to `CLOCKS_S` more than `dead_s`. If clocks differ by more
+        than that it may even be alive though None is returned; `held` waits for it all the same.
+        """
         found = self._written()
-        if found is None or time.time() - found.time >= self._dead_s:
+        if found is None or time.time() - found.time >= self._dead_s + CLOCKS_S:
             return None
-        if found.machine == _machine() and not is_alive(found.pid):
-            return None
-        return found
+        return None if _has_ended(found) else found
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Take the lease, say that we are there, and give it back; waits for whoever has it now."""
+    def held(self, meanwhile: Callable[[], None] = _nothing) -> Iterator[Confirm]:
+        """Take the lease, say that we are there, and give it back; waits for whoever has it now.
+
+        Parameters
+        ----------
+        meanwhile
+            Is called again and again while waiting.
+
+        Yields
+        ------
+        Confirm
+            Raises if somebody has taken us for dead.
+        """
         while not self._take():
+            meanwhile()
             time.sleep(self._beat_s / 10)
+        self._is_lost = False
+        self._note_confirmed()
         stop = threading.Event()
         beat = threading.Thread(target=self._beat, args=(stop,), daemon=True)
         beat.start()
         try:
-            yield
+            yield self._confirm
         finally:
             stop.set()
             beat.join()
@@ -177,22 +229,53 @@ class Lease:
                     self._store.delete(self._uri)
 
     def _take(self) -> bool:
-        if self._store.create(self._uri, self._text()):
-            return True
-        if self.holder() is not None:
+        found = self._written()
+        if found is None:
+            if self._store.create(self._uri, self._text()):
+                return True
+            found = self._written()  # somebody was faster; or it is damaged
+        if found is not None and not self._is_dead(found):
             return False
         self._store.write(self._uri, self._text())
         time.sleep(self._beat_s / 20)  # of several who found it dead, the last writer has it
         return self._is_ours()
 
+    def _is_dead(self, found: Holder) -> bool:
+        """Tell whether its holder has said nothing new for `dead_s` of our own clock."""
+        if self._heard is None or self._heard[0] != found:
+            self._heard = found, time.monotonic()
+        return _has_ended(found) or time.monotonic() - self._heard[1] >= self._dead_s
+
     def _beat(self, stop: threading.Event) -> None:
         while not stop.wait(self._beat_s):
             try:
                 if not self._is_ours():
-                    return  # we slept for so long that somebody took us for dead
+                    self._is_lost = True  # we were silent for so long that we were taken for dead
+                    return
                 self._store.write(self._uri, self._text())
             except StoreError:
                 continue  # the next beat may come through
+            self._note_confirmed()
+
+    def _note_confirmed(self) -> None:
+        self._confirmed = time.time(), time.monotonic()
+
+    def _confirm(self) -> None:
+        """Raise if it is not ours any more; looks if the last beat is not of just now.
+
+        A machine that was asleep knows it by the time of the day; its other clock stood still.
+        """
+        last_time, last = self._confirmed
+        age_s = max(abs(time.time() - last_time), time.monotonic() - last)
+        if not self._is_lost and age_s >= 2 * self._beat_s:
+            self._is_lost = not self._is_ours()
+            self._note_confirmed()
+        if self._is_lost:
+            raise TakenOverError(
+                "another client has taken this run over: this one was not heard of for too long.",
+                where=self._uri.rpartition("/")[0],
+                mend="The run goes on there; swath wait follows it.",
+            )
 
     def _is_ours(self) -> bool:
         found = self._written()
@@ -205,28 +288,13 @@ class Lease:
             return None
 
     def _text(self) -> bytes:
-        return json.dumps(
-            asdict(Holder(_machine(), os.getpid(), time.time(), self._token))
-        ).encode()
+        ours = Holder(this_machine(), os.getpid(), time.time(), self._token)
+        return json.dumps(asdict(ours)).encode()
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _machine() -> str:
-    """Name the place where our number of a process means us: containers may share a host's name."""
-    try:
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # not on Linux
-        return socket.gethostname()
+def _has_ended(holder: Holder) -> bool:
+    """Tell whether its process was on this machine and is not any more."""
+    return holder.machine == this_machine() and not is_alive(holder.pid)
 
 
 def _client(folder: RunFolder) -> Lease:

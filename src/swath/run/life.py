@@ -17,21 +17,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from swath.errors import ConfigError, DeclarationError, InterruptedRunError
+from swath.errors import (
+    ConfigError,
+    DeclarationError,
+    InterruptedRunError,
+    RunError,
+    SwathError,
+    TakenOverError,
+    ThrottledError,
+    UnansweredError,
+)
 from swath.plan.command import Pipeline
 from swath.run.events import Emit, EventReader, ignore
 from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder, last_run, runs_of
-from swath.run.interrupt import interruptible
-from swath.run.lease import client_of, in_hand, is_in_hand, is_locked
+from swath.run.interrupt import interruptible, stopped
+from swath.run.lease import Confirm, client_of, in_hand, is_in_hand, is_locked
 from swath.run.prepare import results_of_run, write_results
 from swath.run.processes import end_processes
-from swath.run.runner import Cause, Outcome, RunContext, Runner, Seen, make_runner
+from swath.run.runner import (
+    Cause,
+    Outcome,
+    RunContext,
+    Runner,
+    Seen,
+    make_runner,
+    unconfirmed,
+)
 from swath.run.splits import splits_of
 from swath.settings import saved_settings
 from swath.store import is_local
 
 CLIENT_LOG = "client.log"
 """What a client in the background prints, in the folder of the run on this machine."""
+
+HANDOVER_S = 60.0
+"""Who detaches waits this long for the client in the background to take the run over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +62,25 @@ class Life:
     context: RunContext
 
     @classmethod
-    def of(cls, folder: RunFolder, emit: Emit = ignore, events: EventReader | None = None) -> Life:
-        """Take up a run; what `events` has read is not told to `emit` any more.
+    def of(
+        cls,
+        folder: RunFolder,
+        emit: Emit = ignore,
+        events: EventReader | None = None,
+        confirm: Confirm = unconfirmed,
+    ) -> Life:
+        """Take up a run.
+
+        Parameters
+        ----------
+        folder
+            The run.
+        emit
+            Is called with every event as it comes.
+        events
+            Has read what is not to be told any more; default: everything is told.
+        confirm
+            Of having the run in hand, see `swath.run.lease.in_hand`.
 
         Raises
         ------
@@ -59,17 +96,61 @@ class Life:
             )
         settings = saved_settings(about["settings"])
         splits = splits_of(folder.read_plan(), settings)
-        context = RunContext(folder, splits, settings, about["keep_going"], emit, events)
+        context = RunContext(
+            folder, splits, settings, about["keep_going"], emit, events, confirm=confirm
+        )
         return cls(make_runner(about["runner"], settings), context)
 
     def start(self) -> None:
-        """Start what is not done; whoever calls has it in hand, and may be interrupted."""
+        """Start what is not done; whoever calls has it in hand, and may be interrupted.
+
+        What is refused half way is stopped, and the run is over: the next one may have other
+        settings. Where a service has not answered, the next client goes on from there.
+        """
         try:
             with interruptible(lambda: self.runner.cancel(self.context)):
                 self.runner.start(self.context)
         except InterruptedRunError:
             _conclude(self.context.folder, None)
             raise
+        except (TakenOverError, ThrottledError, UnansweredError):
+            raise
+        except SwathError as error:
+            self._give_up(error)
+            raise
+        self.heed_cancel()
+
+    def heed_cancel(self) -> None:
+        """Stop, if somebody has cancelled it: they could not know all that was being started.
+
+        Raises
+        ------
+        InterruptedRunError
+            If it was stopped.
+        """
+        if self.context.folder.has(CANCELLED):
+            self.runner.cancel(self.context)
+            _conclude(self.context.folder, None)
+            raise stopped()
+
+    def _give_up(self, error: SwathError) -> None:
+        """Stop what was started before an error, and write down that this was the end.
+
+        Raises
+        ------
+        RunError
+            If it cannot be stopped; the run is not over then.
+        """
+        uri = self.context.folder.uri
+        try:
+            self.runner.cancel(self.context)
+        except SwathError as other:
+            raise RunError(
+                f"{error} What was started before could not be stopped: {other}",
+                where=uri,
+                mend=f"Stop it with: swath cancel {uri}",
+            ) from error
+        _conclude(self.context.folder, None, reason=str(error))
 
     def follow(self) -> Outcome:
         """Follow it to its end, which is written down; whoever calls has it in hand."""
@@ -79,6 +160,7 @@ class Life:
         except InterruptedRunError:
             _conclude(folder, None)
             raise
+        self.context.confirm()
         _conclude(folder, outcome)
         return outcome
 
@@ -87,15 +169,35 @@ class Life:
         while any(not item.has_ended for item in self.runner.look(self.context).values()):
             time.sleep(max(0.2, self.runner.abilities.poll_s / 4))
 
-    def detach(self) -> None:
-        """Let it go on without this client; what needs one gets one in the background."""
-        folder = self.context.folder
+    def stop_what_is_left(self) -> bool:
+        """Stop what a service still has of a run that was stopped; tell whether there was any.
+
+        A client elsewhere may have gone on submitting for a while after it was cancelled.
+        """
+        ended, abilities = self.context.folder.read(OUTCOME), self.runner.abilities
+        if not ended["stopped"] or abilities.has_lock or not abilities.outlives_client:
+            return False
+        seen = self.runner.look(self.context)
+        self.runner.cancel(self.context)
+        return any(not item.has_ended for item in seen.values())
+
+    def detach(self) -> subprocess.Popen[bytes] | None:
+        """Let it go on without this client.
+
+        Returns
+        -------
+        subprocess.Popen or None
+            The client in the background, where there has to be one: nothing new starts without, or
+            nobody on another machine would hear of the processes here, nor they of a cancel.
+        """
+        folder, abilities = self.context.folder, self.runner.abilities
         folder.write(RUN, folder.read(RUN) | {"detached": True})
-        if not self.runner.abilities.needs_client:
-            return
+        is_hidden = abilities.has_lock and not folder.is_local
+        if not (abilities.needs_client or is_hidden):
+            return None
         folder.machine_path.mkdir(parents=True, exist_ok=True)
         with (folder.machine_path / CLIENT_LOG).open("ab") as log:
-            subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "swath", "wait", folder.uri],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -104,9 +206,35 @@ class Life:
             )
 
 
-def _conclude(folder: RunFolder, outcome: Outcome | None) -> None:
-    """Write down how a run ended; None: it was stopped."""
-    data: dict[str, Any] = {"ended": time.time(), "stopped": outcome is None}
+def hand_over(folder: RunFolder, client: subprocess.Popen[bytes] | None) -> None:
+    """Return once the client in the background, if any, has the run in hand, or it is over.
+
+    Nobody shall find the run without a client in between. Whoever calls has let go of it. A machine
+    that is too busy to start a process in `HANDOVER_S` is not waited for any longer.
+
+    Raises
+    ------
+    RunError
+        If that client has ended and the run has not.
+    """
+    end = time.monotonic() + HANDOVER_S
+    while client is not None and time.monotonic() < end:
+        has_ended = client.poll() is not None
+        if is_in_hand(folder) or folder.has(OUTCOME):
+            return
+        if has_ended:
+            raise RunError(
+                f"the client of the run {folder.id} in the background has ended with exit code "
+                f"{client.returncode}.",
+                where=str(folder.machine_path / CLIENT_LOG),
+                mend=f"See there why. The run goes on with: swath wait {folder.uri}",
+            )
+        time.sleep(0.05 if folder.is_local else 0.5)
+
+
+def _conclude(folder: RunFolder, outcome: Outcome | None, *, reason: str = "") -> None:
+    """Write down how a run ended; None: it was stopped, for a reason or since somebody said so."""
+    data: dict[str, Any] = {"ended": time.time(), "stopped": outcome is None, "reason": reason}
     if outcome is not None:
         data |= {
             "failed": {key: outcome.reasons.get(key, "") for key in outcome.failed},
@@ -115,6 +243,11 @@ def _conclude(folder: RunFolder, outcome: Outcome | None) -> None:
         }
     folder.write(OUTCOME, data)
     write_results(results_of_run(folder.read_plan()))
+
+
+def why_stopped(folder: RunFolder) -> str:
+    """Return why a run was stopped; empty if it was not, or if somebody just wanted it."""
+    return str((folder.read(OUTCOME) or {}).get("reason", ""))
 
 
 def outcome_in(folder: RunFolder) -> Outcome | None:
@@ -129,7 +262,10 @@ def outcome_in(folder: RunFolder) -> Outcome | None:
     if data is None:
         return None
     if data["stopped"]:
-        raise InterruptedRunError(f"the run {folder.id} was stopped.", mend="Run again to go on.")
+        why = f": {data['reason']}" if data.get("reason") else "."
+        raise InterruptedRunError(
+            f"the run {folder.id} was stopped{why}", mend="Run again to go on."
+        )
     return Outcome(
         done=tuple(sorted(folder.done())),
         failed=tuple(data["failed"]),
@@ -247,14 +383,13 @@ def take_up(folder: RunFolder, emit: Emit = ignore, events: EventReader | None =
         If it was stopped.
     """
     events = events or EventReader(folder)
-    while is_in_hand(folder):
-        _pass_on(events, emit)
-        time.sleep(0.2 if folder.is_local else 2.0)
-    with in_hand(folder):
+    with in_hand(folder, lambda: _pass_on(events, emit)) as confirm:
         _pass_on(events, emit)
         outcome = outcome_in(folder)
         if outcome is None:
-            outcome = Life.of(folder, emit, events).follow()
+            life = Life.of(folder, emit, events, confirm)
+            life.heed_cancel()
+            outcome = life.follow()
     return outcome
 
 
@@ -290,8 +425,8 @@ def try_again(
             where=folder.uri,
             mend=f"Wait for it: swath wait {folder.uri}",
         )
-    life = Life.of(folder, emit, events)
-    with in_hand(folder):
+    with in_hand(folder) as confirm:
+        life = Life.of(folder, emit, events, confirm)
         if {split.key for split in life.context.splits} <= folder.done():
             raise ConfigError(f"everything of the run {folder.id} is done.", where=folder.uri)
         life.wait_until_still()
@@ -300,26 +435,36 @@ def try_again(
         life.start()
         if not is_detached:
             return life.follow()
-        life.detach()
+        client = life.detach()
+    hand_over(folder, client)
     return None
 
 
 def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
-    """Stop a run, wherever it is; return whether it was going on.
+    """Stop a run, wherever it is; return False if there was nothing to stop any more.
 
-    A client that has it in hand is asked to stop it, as if its user had pressed Ctrl-C.
+    A client that has it in hand is asked to stop it: on this machine as if its user had pressed
+    Ctrl-C, anywhere else by a mark in the folder of the run. The mark is written also if nobody
+    seems to be there, for a client that is just coming.
+
+    Raises
+    ------
+    RunError
+        If there are processes on another machine that nobody there has in hand.
     """
-    if not goes_on(folder):
-        return False
+    life = Life.of(folder)
+    had_ended = folder.has(OUTCOME)
+    if had_ended and not goes_on(folder):
+        return life.stop_what_is_left()
     folder.write(CANCELLED, {"time": time.time()})
     if is_in_hand(folder) and (client := client_of(folder)) is not None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # then the mark is heard, later
             os.kill(client, signal.SIGTERM)
     end = time.monotonic() + patience_s
     while is_in_hand(folder) and time.monotonic() < end:
         time.sleep(0.05)
-    if not folder.has(OUTCOME):
-        life = Life.of(folder)
+    if had_ended or not folder.has(OUTCOME):
         life.runner.cancel(life.context)
+    if not folder.has(OUTCOME):
         _conclude(folder, None)
     return True

@@ -150,6 +150,10 @@ NOTHING_TO_DO = Outcome()
 """Of a plan in which everything is up to date."""
 
 
+def unconfirmed() -> None:
+    """Raise nothing: whoever asks something of a run needs not have it in hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """What a runner is given.
@@ -168,6 +172,9 @@ class RunContext:
         Takes the events of all splits as they come.
     events
         Has read what is not to be passed on any more; None: everything is.
+    confirm
+        Raises `TakenOverError` if another client has the run in hand by now; to be called before
+        anything is started.
     """
 
     folder: RunFolder
@@ -176,6 +183,7 @@ class RunContext:
     keep_going: bool
     emit: Emit
     events: EventReader | None = None
+    confirm: Callable[[], None] = unconfirmed
 
 
 class Severity(enum.StrEnum):

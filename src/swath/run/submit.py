@@ -60,16 +60,7 @@ class SubmittedRunner:
 
         What is left of a round that was broken off is submitted as it was written down, unless some
         of it was stopped. Once all of a round has ended, what is not done becomes a new one.
-
-        Raises
-        ------
-        RunError
-            If not all could be submitted, and some was.
         """
-        with going_on(context.folder, has_started=lambda: self._has_submitted):
-            self._start(context)
-
-    def _start(self, context: RunContext) -> None:
         now = last_round(context.folder)
         if now is None:
             self._submit_new(context, 0, Standing())
@@ -168,6 +159,7 @@ class SubmittedRunner:
         return new
 
     def _submit(self, context: RunContext, now: Round, known: Mapping[str, str]) -> None:
+        context.confirm()
         missing = [job for job in now.jobs if job.name not in known]
         self._has_submitted |= bool(known)
         for name, job_id in self._backend.submit(context, missing, known):

@@ -19,6 +19,7 @@ from swath.plan.command import Unit
 from swath.run.folder import RunFolder
 from swath.run.lease import client_of, is_locked
 from swath.run.life import Earlier, cancel, settle_with_earlier_runs
+from swath.run.machine import Process
 from swath.run.runners.local import LocalRunner
 from swath.run.runners.makefile import makefile, quoted
 from swath.run.splits import splits_of
@@ -258,8 +259,8 @@ def test_what_a_killed_client_left_running_is_ended(lab, client):
 
 def test_make_that_is_killed_takes_its_workers_with_it(lab, client):
     folder = folder_of(lab)
-    group = int((folder.path / "group").read_text())
-    os.kill(group, signal.SIGKILL)  # make leads its group
+    make = Process.parse((folder.path / "group").read_text())
+    os.kill(make.pid, signal.SIGKILL)  # it leads its group
     client.wait(timeout=30)
     assert not is_locked(folder, "alive")
 

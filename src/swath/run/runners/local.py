@@ -18,6 +18,7 @@ from swath.errors import ConfigError
 from swath.run.folder import CANCELLED, RunFolder
 from swath.run.interrupt import interruptible, stopped
 from swath.run.lease import is_locked, lock
+from swath.run.machine import this_machine
 from swath.run.processes import GROUP, end_processes
 from swath.run.runner import (
     Abilities,
@@ -41,8 +42,9 @@ MAKEFILE = "Makefile"
 MAKE_LOG = "make.log"
 """What make itself prints, beside the logs of the splits."""
 
-_LEAD_GROUP = 'echo $$ > "$0" && exec "$@"'
-"""Script that notes its process group, which it leads, and becomes the command it is given.
+_LEAD_GROUP = 'echo "$$ $1" > "$0" && shift && exec "$@"'
+"""Script that notes its process group, which it leads, with its machine, and becomes the command
+it is given.
 
 The process itself writes the note, so there is no moment at which it runs and nobody knows."""
 
@@ -80,12 +82,13 @@ class LocalRunner:
         (here / MAKEFILE).write_bytes(os.fsencode(makefile(context.splits, folder)))
         alive = lock(folder, "alive", inherit=True)
         try:
+            (here / GROUP).unlink(missing_ok=True)  # of an earlier start
             arguments = [make, f"-j{self._jobs}", "--output-sync=target", "-f", MAKEFILE, "all"]
             if context.keep_going:
                 arguments.append("--keep-going")
             with (here / MAKE_LOG).open("ab") as log:
                 self._process = subprocess.Popen(
-                    ["/bin/sh", "-c", _LEAD_GROUP, GROUP, *arguments],
+                    ["/bin/sh", "-c", _LEAD_GROUP, GROUP, this_machine(), *arguments],
                     cwd=here,
                     env=_environment(),
                     stdin=subprocess.DEVNULL,
