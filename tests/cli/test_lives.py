@@ -357,6 +357,55 @@ def test_logs_are_followed_line_by_line_to_the_end_of_the_run(lives: Lives) -> N
     ]
 
 
+@pytest.fixture
+def elsewhere(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
+    """Return a run of which all splits are done, on a Slurm that is not here."""
+    lives.go()
+    assert lives.shop.run("--splits", "2", runner="local").exit_code == 0
+    folder = lives.folder
+    folder.write(RUN, folder.read(RUN) | {"runner": "slurm"})
+    empty_round = {"number": 0, "jobs": [], "memory": {}, "tries": {}, "given_up": {}}
+    folder.write("rounds/0000.json", empty_round)
+    outcome = folder.read(OUTCOME)
+    folder.remove(OUTCOME)
+    monkeypatch.setenv("PATH", str(lives.shop.folder))
+    yield folder
+    folder.write(OUTCOME, outcome)  # nobody can cancel it here
+
+
+def test_status_tells_what_the_folder_knows_where_the_backend_cannot_be_asked(
+    elsewhere: RunFolder, swath_cli: Any
+) -> None:
+    answer = swath_cli("status", elsewhere.uri)
+    assert answer.exit_code == 0
+    assert "warning: the backend cannot be asked" in answer.err
+    assert "there is no squeue" in answer.err
+    assert [line.split()[:2] for line in answer.out.splitlines()[2:]] == [
+        ["copy", "2/2"],
+        ["together", "1/1"],
+    ]
+    told = json.loads(swath_cli("status", elsewhere.uri, "--json").out)
+    assert {split["state"] for split in told["splits"]} == {"done"}
+
+
+def test_logs_are_followed_until_all_is_done_where_the_backend_cannot_be_asked(
+    lives: Lives, elsewhere: RunFolder
+) -> None:
+    elsewhere.write(RUN, elsewhere.read(RUN) | {"settings": {"slurm.poll_s": 1}})
+    last = max(elsewhere.done(), key=lambda key: key.startswith("together"))
+    elsewhere.unmark([last])
+    client = lives.start("logs", elsewhere.uri, "copy*", "--follow")
+    assert client.stderr is not None
+    assert "there is no squeue" in client.stderr.readline()
+    time.sleep(1.5)  # two looks
+    assert client.poll() is None
+    elsewhere.mark_done(last)
+    code, out, err = ended(client)
+    assert code == 0, err
+    assert "squeue" not in err
+    assert "copying one" in out
+
+
 def test_logs_refuse_options_that_do_not_go_together(lives: Lives, swath_cli: Any) -> None:
     lives.go()
     assert lives.shop.run(runner="local").exit_code == 0

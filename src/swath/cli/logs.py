@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 import click
 
 from swath.cli.options import json_option, root_option, verbose_option
-from swath.errors import ConfigError
+from swath.errors import ConfigError, SwathError
 from swath.run.folder import RunFolder
 from swath.run.lease import is_in_hand
-from swath.run.life import Life, goes_on, look
+from swath.run.life import Life, goes_on
 from swath.run.logs import LogReader
 
 
@@ -74,20 +74,46 @@ def _none_matches(pattern: str, known: list[str], folder: RunFolder) -> ConfigEr
 
 def _follow(folder: RunFolder, reader: LogReader) -> None:
     """Print what is written, line by line with the split it is from."""
-    going_on = True
     begun: dict[str, bytes] = {}
+    backend = _Backend(folder) if goes_on(folder) else None
+    going_on = True
     while going_on:
-        # Before reading: what is written meanwhile is still shown. Where nobody follows the run,
-        # only its backend knows whether it goes on.
-        going_on = goes_on(folder) and (is_in_hand(folder) or goes_on(folder, look(folder)))
+        # Before reading: what is written meanwhile is still shown.
+        going_on = backend is not None and backend.goes_on()
         for key, data in reader.new():
             *lines, begun[key] = (begun.get(key, b"") + data).split(b"\n")
             _print_lines(key, lines)
-        if going_on:
-            pause_s = 0.2 if folder.is_local else 2.0
-            time.sleep(max(pause_s, Life.of(folder).runner.abilities.poll_s))
+        if going_on and backend is not None:
+            time.sleep(backend.pause_s)
     for key, line in begun.items():
         _print_lines(key, [line] if line else [])
+
+
+class _Backend:
+    """What the backend of a run knows: whether it goes on though nobody follows it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._life = Life.of(folder)
+        self._is_answered = True
+        self.pause_s = max(0.2 if folder.is_local else 2.0, self._life.runner.abilities.poll_s)
+
+    def goes_on(self) -> bool:
+        """Tell whether the run goes on; where the backend cannot be asked, until all is done."""
+        if not goes_on(self._folder):
+            return False
+        if is_in_hand(self._folder):
+            return True
+        try:
+            seen = self._life.runner.look(self._life.context)
+        except SwathError as error:
+            if self._is_answered:
+                click.echo(f"warning: the backend cannot be asked: {error}", err=True)
+            self._is_answered = False
+            every = {split.key for split in self._life.context.splits}
+            return not every <= self._folder.done()
+        self._is_answered = True
+        return goes_on(self._folder, seen)
 
 
 def _print_lines(key: str, lines: list[bytes]) -> None:
