@@ -17,6 +17,7 @@ from swath.errors import (
     RunError,
     StoreError,
     SwathError,
+    TakenOverError,
     ThrottledError,
 )
 from swath.run.events import Event, EventWriter
@@ -113,10 +114,19 @@ def test_error_of_a_client_whose_work_goes_on_says_so(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "has_started"), [(ConfigError("x"), False), (InterruptedRunError("x"), True)]
+    ("error", "has_started"),
+    [(ConfigError("x"), False), (InterruptedRunError("x"), True), (TakenOverError("x"), True)],
 )
 def test_error_of_a_client_that_started_nothing_or_was_stopped_stays_as_it_is(error, has_started):
     folder = RunFolder.create(f"memory://{uuid4().hex}/root")
     with pytest.raises(SwathError) as caught, going_on(folder, has_started=lambda: has_started):
         raise error
     assert caught.value is error
+
+
+def test_how_to_follow_the_jobs_is_said_once():
+    folder = RunFolder.create(f"memory://{uuid4().hex}/root")
+    mend = f"Follow it with: swath wait {folder.uri}"
+    with pytest.raises(RunError) as caught, going_on(folder, has_started=lambda: True):
+        raise RunError("another client goes on.", mend=mend)
+    assert caught.value.mend == mend

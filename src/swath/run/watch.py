@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from swath.errors import ForbiddenError, InterruptedRunError, RunError, StoreError, SwathError
+from swath.errors import (
+    ForbiddenError,
+    InterruptedRunError,
+    RunError,
+    StoreError,
+    SwathError,
+    TakenOverError,
+)
 from swath.run.events import EventReader
 from swath.run.folder import CANCELLED, RunFolder
 from swath.run.runner import RunContext
@@ -138,14 +145,12 @@ def going_on(folder: RunFolder, *, has_started: Callable[[], bool]) -> Iterator[
     """
     try:
         yield
-    except InterruptedRunError:
+    except (InterruptedRunError, TakenOverError):
         raise
     except SwathError as error:
         if not has_started():
             raise
-        raise RunError(
-            error.what,
-            where=error.where or folder.uri,
-            mend=f"{error.mend or ''} The jobs of the run go on; follow them with: "
-            f"swath wait {folder.uri}".lstrip(),
-        ) from error
+        mend, follow = error.mend or "", f"swath wait {folder.uri}"
+        if follow not in mend:
+            mend = f"{mend} The jobs of the run go on; follow them with: {follow}".lstrip()
+        raise RunError(error.what, where=error.where or folder.uri, mend=mend) from error
