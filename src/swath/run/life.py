@@ -219,7 +219,7 @@ def hand_over(folder: RunFolder, client: subprocess.Popen[bytes] | None) -> None
     """
     end = time.monotonic() + HANDOVER_S
     while client is not None and time.monotonic() < end:
-        has_ended = client.poll() is not None
+        has_ended = client.poll() is not None  # before looking: it may end well, and soon
         if is_in_hand(folder) or folder.has(OUTCOME):
             return
         if has_ended:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, RunError
 from swath.run.folder import CANCELLED, RunFolder
 from swath.run.interrupt import interruptible, stopped
 from swath.run.lease import is_locked, lock
@@ -107,8 +107,16 @@ class LocalRunner:
         ------
         InterruptedRunError
             If the user interrupts; all processes of the run are gone then.
+        RunError
+            If it was started elsewhere: from here nobody sees whether its processes go on.
         """
         folder, watch = context.folder, Watch(context)
+        if not folder.is_local and not (folder.machine_path / MAKEFILE).exists():
+            raise RunError(
+                f"the run {folder.id} was not started on this machine.",
+                where=folder.uri,
+                mend="Wait for it where it was started, or run the experiment again here.",
+            )
         try:
             with interruptible(lambda: self.cancel(context)):
                 while self._is_at_work(folder):
@@ -178,7 +186,7 @@ def _outcome(context: RunContext) -> Outcome:
     done, here = context.folder.done(), context.folder.machine_path
     try:
         since = (here / MAKEFILE).stat().st_mtime_ns
-    except FileNotFoundError:  # it was never started, or on another machine
+    except FileNotFoundError:  # it was never started
         return outcome_of(context.splits, done, ())
     logs = (here / "logs").glob("*.txt")
     started = {path.stem for path in logs if path.stat().st_mtime_ns >= since}
