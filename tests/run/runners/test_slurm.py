@@ -127,8 +127,12 @@ class Run:
     def mend(self, key: str) -> None:
         (self.folder.path / "told" / key).unlink()
 
-    def wait_until_running(self, *keys: str) -> None:
-        until(lambda: all((self.folder.path / "events" / f"{key}.jsonl").exists() for key in keys))
+    def wait_until_running(self, *keys: str, starts: int = 1) -> None:
+        def n_starts(key: str) -> int:
+            path = self.folder.path / "events" / f"{key}.jsonl"
+            return len(path.read_text().splitlines()) if path.exists() else 0
+
+        until(lambda: all(n_starts(key) >= starts for key in keys))
 
     def queue(self, *columns: str, states: str = "all") -> list[tuple[str, ...]]:
         """Return columns of squeue about all elements of this run, in order of submission."""
@@ -340,8 +344,9 @@ def test_what_lost_its_node_is_submitted_again(run_of, slurm):
         # Slurm itself starts it again, unless somebody forbids it.
         slurm.asked("scontrol", "update", f"JobId={run.job_id('chip')}", "Requeue=0")
         slurm.asked("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-        run.mend("chip-0")
         slurm.asked("scontrol", "update", f"NodeName={node}", "State=IDLE")
+        run.wait_until_running("chip-0", starts=2)
+        run.mend("chip-0")
 
     with meanwhile(lose_the_node):
         assert run.follow().succeeded
@@ -358,6 +363,7 @@ def test_what_slurm_starts_again_is_waited_for_and_not_submitted_again(run_of, s
     run.wait_until_running("chip-0")
     job_id = run.job_id("chip")
     slurm.asked("scontrol", "requeue", job_id)
+    time.sleep(2)  # the node takes no new credential of the second in which it revoked the old one
     until(lambda: ("BeginTime",) in {row[1:] for row in run.queue("Reason", states="PENDING")})
     run.mend("chip-0")
     slurm.asked("scontrol", "update", f"JobId={job_id}", "StartTime=now")
