@@ -37,6 +37,9 @@ from swath.testing.diamond import total
 PATIENCE_S = 90.0
 """What has not happened by then does not happen."""
 
+LONGEST_S = 3600.0
+"""No command takes longer; a run of 1,000 splits takes some minutes on two cores."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -113,7 +116,7 @@ class Diamond:
         return client
 
     def _end(self, client: subprocess.Popen[str]) -> tuple[int, str]:
-        said, _ = client.communicate(timeout=PATIENCE_S * 4)
+        said, _ = client.communicate(timeout=LONGEST_S)
         return client.returncode, said
 
     @property
