@@ -317,7 +317,7 @@ def test_detached_processes_hear_of_a_cancel_on_another_machine(s3_bucket, tmp_p
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
     assert not is_locked(folder, "alive")
     assert goes_on(folder)
-    folder.write(CANCELLED, {})
+    assert cancel(folder, patience_s=60)
     with pytest.raises(InterruptedRunError):
         take_up(folder)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "here"))

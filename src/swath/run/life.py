@@ -101,6 +101,16 @@ class Life:
         )
         return cls(make_runner(about["runner"], settings), context)
 
+    @property
+    def is_hidden(self) -> bool:
+        """True if processes that outlive their client are seen on their machine only.
+
+        Their locks are there, and the folder of the run, which all see, is on a store.
+        """
+        abilities = self.runner.abilities
+        is_on_store = not self.context.folder.is_local
+        return abilities.has_lock and abilities.outlives_client and is_on_store
+
     def start(self) -> None:
         """Start what is not done; whoever calls has it in hand, and may be interrupted.
 
@@ -192,8 +202,7 @@ class Life:
         """
         folder, abilities = self.context.folder, self.runner.abilities
         folder.write(RUN, folder.read(RUN) | {"detached": True})
-        is_hidden = abilities.has_lock and not folder.is_local
-        if not (abilities.needs_client or is_hidden):
+        if not (abilities.needs_client or self.is_hidden):
             return None
         folder.machine_path.mkdir(parents=True, exist_ok=True)
         with (folder.machine_path / CLIENT_LOG).open("ab") as log:
@@ -443,9 +452,10 @@ def try_again(
 def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
     """Stop a run, wherever it is; return False if there was nothing to stop any more.
 
-    A client that has it in hand is asked to stop it: on this machine as if its user had pressed
-    Ctrl-C, anywhere else by a mark in the folder of the run. The mark is written also if nobody
-    seems to be there, for a client that is just coming.
+    A client that has it in hand is asked to stop it, by a mark in the folder of the run, and on
+    this machine as if its user had pressed Ctrl-C; not so if it alone sees the processes, since one
+    that only waits would leave them. The mark is written also if nobody seems to be there, for a
+    client that is just coming.
 
     Raises
     ------
@@ -457,7 +467,8 @@ def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
     if had_ended and not goes_on(folder):
         return life.stop_what_is_left()
     folder.write(CANCELLED, {"time": time.time()})
-    if is_in_hand(folder) and (client := client_of(folder)) is not None:
+    client = client_of(folder) if is_in_hand(folder) and not life.is_hidden else None
+    if client is not None:
         with suppress(ProcessLookupError, PermissionError):  # then the mark is heard, later
             os.kill(client, signal.SIGTERM)
     end = time.monotonic() + patience_s
