@@ -1,4 +1,4 @@
-"""Land cover of Olinda, Brazil: a small experiment that runs in minutes on two cores.
+r"""Land cover of Olinda, Brazil: a small experiment that runs in minutes on two cores.
 
 The labels were derived from near- and short-wave-infrared bands (`make_labels.py`); the model sees
 the three visible bands only, so it has to learn from colour and texture what the infrared tells
@@ -8,7 +8,7 @@ directly. Training and validation share the image but no ground: they take diffe
 
 Put `L7_ETMs.tif` and `labels.tif` on a store, and it runs anywhere:
 
-    swath run batch examples/olinda/experiment.py -a raw_uri s3://BUCKET/olinda \\
+    swath run batch examples/olinda/experiment.py -a raw_uri s3://BUCKET/olinda \
       -a root_uri s3://BUCKET/demo --splits 2
 """
 

@@ -117,16 +117,16 @@ def test_memory_is_estimated_unless_it_is_said(
     make_experiment: Make, make_scenes: Make, task: SemanticSegmentation
 ) -> None:
     experiment = make_experiment(make_scenes(2))
-    assert experiment.train.resources == Resources(memory_gib=1.01)
+    assert experiment.train.resources == Resources(memory_gib=2.01)
     large = task.replace(
         train=task.train.replace(batch_size=2**10),
         predict=PredictOptions(block_size=2**15, batch_size=2**10),
     )
     # 1024 chips of 32 x 32 px are 2**20 px; 64 x 96 px and 3 sums of 4 bytes are nothing beside.
-    assert train.memory_gib(large) == round(1 + 3500 / 2**10, 2)
-    assert predict.memory_gib(large, 0) == round(1 + 2 * 700 / 2**10, 2)
+    assert train.memory_gib(large) == round(2 + 3500 / 2**10, 2)
+    assert predict.memory_gib(large, 0) == round(2 + 2 * 700 / 2**10, 2)
     small = task.replace(predict=PredictOptions(batch_size=1))
-    assert predict.memory_gib(small, 2**30) == 13.0, "two classes and the weights, 4 bytes each"
+    assert predict.memory_gib(small, 2**30) == 14.0, "two classes and the weights, 4 bytes each"
     given = Resources(gpus=1, memory_gib=7)
     assert with_memory(given, 2) == given
     assert with_memory(Resources(gpus=1), 2) == Resources(gpus=1, memory_gib=2)

@@ -52,9 +52,7 @@ def slurm_place(slurm: OneNodeSlurm, tmp_path: Path) -> Place:
     settings = (
         "slurm.poll_s=1",
         "slurm.gpu_partition=gpu",
-        "slurm.memory_gib=2",  # it kills what takes more, as these of the demo would
-        "commands.train.memory_gib=3",
-        "commands.bundle.memory_gib=3",
+        "slurm.memory_gib=2",  # it kills what takes more
     )
     return Place("slurm", str(tmp_path / "root"), settings, n_many=N_MANY)
 

@@ -68,8 +68,8 @@ def test_disk_for_chips_is_estimated_by_bands_and_type(tmp_path: Path) -> None:
 def test_training_and_prediction_ask_for_a_gpu_and_tell_their_memory(tmp_path: Path) -> None:
     commands = compile_experiment(_experiment(tmp_path), _headers("uint8")).commands
     for command in commands:
-        heavy = command.kind in ("train", "predict")
-        assert command.resources.gpus == heavy
+        assert command.resources.gpus == (command.kind in ("train", "predict"))
+        heavy = command.kind in ("train", "predict", "bundle")
         assert (command.resources.memory_gib is not None) == heavy
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swath.commands.scenes import grid_of, refs_of_scenes
+from swath.commands.scenes import LIBRARIES_GIB, grid_of, refs_of_scenes
 from swath.commands.score import UNIT as SCORE_UNIT
 from swath.commands.train import UNIT as MODEL_UNIT
 from swath.grid.grid import Grid
 from swath.learn.tasks import Task, task_from_json
-from swath.plan.command import Command, Input, Unit
+from swath.plan.command import Command, Input, Resources, Unit
 from swath.scene.spec import Scene
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def declare(
             "task": task.to_json(),
             "scores": score is not None,
         },
+        # Exporting to ONNX holds the model several times over.
+        resources=Resources(memory_gib=LIBRARIES_GIB + 1),
         splittable=False,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from swath.commands.scenes import (
     GIB,
+    LIBRARIES_GIB,
     blocks,
     grid_of,
     scene_inputs,
@@ -101,8 +102,8 @@ def declare(
 def memory_gib(task: Task, block_pixels: int) -> float:
     """Estimate the memory of a prediction in GiB.
 
-    1 GiB for libraries and model, plus ``4 * (n_classes + 1)`` bytes per pixel of a block for the
-    sums, plus `N_BATCHES` of ``batch_size * window ** 2 * FORWARD_BYTES``. Further threads compute
+    `LIBRARIES_GIB` for libraries and model, plus ``4 * (n_classes + 1)`` bytes per pixel of a block
+    for the sums, plus `N_BATCHES` of ``batch_size * window ** 2 * FORWARD_BYTES``. Further threads compute
     further batches at once, and other networks take more or less.
 
     Parameters
@@ -114,7 +115,7 @@ def memory_gib(task: Task, block_pixels: int) -> float:
     """
     sums = 4 * (task.classes.n_classes + 1) * block_pixels
     batches = N_BATCHES * task.predict.batch_size * task.window**2 * FORWARD_BYTES
-    return round(1.0 + (sums + batches) / GIB, 2)
+    return round(LIBRARIES_GIB + (sums + batches) / GIB, 2)
 
 
 def run(work: Work) -> None:

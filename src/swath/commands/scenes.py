@@ -101,6 +101,11 @@ def refs_of_scenes(command: Command, scene_ids: Sequence[str], output: str) -> t
     return tuple(ref for scene_id in scene_ids for ref in by_scene[scene_id])
 
 
+LIBRARIES_GIB = 2.0
+"""PyTorch, the model libraries and a model of the size of ResNet-18, in GiB: resident memory of the
+demo's training is 1.4, and a scheduler that kills for a byte too much wants some room."""
+
+
 def with_memory(resources: Resources, memory_gib: float) -> Resources:
     """Return resources with an estimate of memory, unless they say how much."""
     if resources.memory_gib is not None:

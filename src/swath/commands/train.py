@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.commands.scenes import GIB, class_params, refs_of_scenes, with_memory
+from swath.commands.scenes import (
+    GIB,
+    LIBRARIES_GIB,
+    class_params,
+    refs_of_scenes,
+    with_memory,
+)
 from swath.errors import ConfigError
 from swath.learn.tasks import Task, task_from_json, task_room
 from swath.plan.command import Command, Input, Resources, Unit
@@ -111,12 +117,12 @@ def declare(
 def memory_gib(task: Task) -> float:
     """Estimate the memory of a training in GiB; on a GPU, most of it is the GPU's.
 
-    1 GiB for libraries, model and optimiser, plus ``batch_size * size ** 2 * STEP_BYTES``: what a
-    step keeps of every layer for the way back. It was measured with a U-Net; a network of another
-    depth takes half of it or several times as much.
+    `LIBRARIES_GIB` for libraries, model and optimiser, plus ``batch_size * size ** 2 *
+    STEP_BYTES``: what a step keeps of every layer for the way back. It was measured with a U-Net; a
+    network of another depth takes half of it or several times as much.
     """
     n_pixels = task.train.batch_size * task.chips.size**2
-    return round(1.0 + n_pixels * STEP_BYTES / GIB, 2)
+    return round(LIBRARIES_GIB + n_pixels * STEP_BYTES / GIB, 2)
 
 
 def run(work: Work) -> None:
