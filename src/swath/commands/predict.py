@@ -103,8 +103,8 @@ def memory_gib(task: Task, block_pixels: int) -> float:
     """Estimate the memory of a prediction in GiB.
 
     `LIBRARIES_GIB` for libraries and model, plus ``4 * (n_classes + 1)`` bytes per pixel of a block
-    for the sums, plus `N_BATCHES` of ``batch_size * window ** 2 * FORWARD_BYTES``. Further threads compute
-    further batches at once, and other networks take more or less.
+    for the sums, plus `N_BATCHES` of ``batch_size * window ** 2 * FORWARD_BYTES``. Further threads
+    compute further batches at once, and other networks take more or less.
 
     Parameters
     ----------
