@@ -164,7 +164,11 @@ class RunFolder:
         place = self.place(folder)
         names = sorted(n for n, _ in self.store.list(place) if n.endswith(".json"))
         read = self.store.read_many(join(place, name) for name in names)
-        return {n.removesuffix(".json"): json.loads(text) for n, (_, text) in zip(names, read)}  # noqa: B905
+        texts = (text for _, text in read)
+        return {
+            name.removesuffix(".json"): json.loads(text)
+            for name, text in zip(names, texts, strict=True)
+        }
 
     def mark_done(self, key: str) -> None:
         """Note that every unit of a split is done: the truth about a split, for every runner."""

@@ -90,6 +90,12 @@ class SplitStatus:
             case "interrupted":
                 self.state, self.ended = SplitState.STOPPED, event.time
 
+    def finish(self) -> None:
+        """Believe its mark that it is done, whatever of its events was lost."""
+        if self.state is not SplitState.DONE:
+            self.state, self.n_done = SplitState.DONE, self.n_units
+            self.error, self.failures = "", []
+
 
 class RunStatus:
     """The status of all splits of a run; `update` reads what is new.
@@ -135,17 +141,23 @@ class RunStatus:
         for event in self.events.new():
             if event.split in self.splits:
                 self.splits[event.split].take(event)
+        for key in self.folder.done() & self.splits.keys():
+            self.splits[key].finish()
         for key, said in (seen or {}).items():
-            if said.state in {JobState.FAILED, JobState.GONE} or said.reason:
-                self._fail(key, said.reason, has_started=said.state is JobState.FAILED)
-        if self.is_alive:
-            return
+            if said.state is JobState.FAILED:
+                self._fail(key, said.reason, has_started=True)
+            elif said.state in {JobState.GONE, JobState.WAITING}:
+                self._fail(key, said.reason, has_started=False)
+        if not self.is_alive:
+            self._end()
+
+    def _end(self) -> None:
+        """Note what the end of the run says of its splits."""
         outcome = self.folder.read(OUTCOME) or {}
         for key, reason in outcome.get("failed", {}).items():
             self._fail(key, reason, has_started=True)
         for key, reason in outcome.get("waiting", {}).items():
-            if reason:
-                self._fail(key, reason, has_started=False)
+            self._fail(key, reason, has_started=False)
         for split in self.splits.values():
             if split.state is SplitState.RUNNING:
                 split.state = SplitState.STOPPED
@@ -153,10 +165,11 @@ class RunStatus:
     def _fail(self, key: str, reason: str, *, has_started: bool) -> None:
         """Note what the backend says of a split that did not tell its end itself."""
         split = self.splits.get(key)
-        if split is None or split.state in {SplitState.DONE, SplitState.FAILED}:
+        has_told = split is None or split.state in {SplitState.DONE, SplitState.FAILED}
+        if split is None or has_told or not (has_started or reason):
             return
         split.state = SplitState.FAILED if has_started else SplitState.WAITING
-        split.error = reason or (UNTOLD if has_started else "")
+        split.error = reason or UNTOLD
 
     @property
     def summary(self) -> str:
