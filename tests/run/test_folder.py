@@ -84,7 +84,7 @@ def test_runs_of_a_root_are_found_oldest_first(root):
     assert RunFolder.find("latest", root).id == max(ids)
     assert RunFolder.find(ids[1], root).uri == f"{root}/runs/{ids[1]}"
     assert RunFolder.find(f"{root}/runs/{ids[1]}", None).root == root
-    with pytest.raises(ConfigError, match="no run 'latest'; the latest in a folder are: none"):
+    with pytest.raises(ConfigError, match="'latest' is no folder of a run"):
         RunFolder.find("latest", None)
 
 

@@ -21,7 +21,7 @@ from swath.cli.options import (
     request,
     selection_options,
 )
-from swath.cli.progress import of_plan
+from swath.cli.progress import following, of_plan
 from swath.cli.render import plan_text, table
 from swath.experiment.check import refuse_problems
 from swath.experiment.config import Declared
@@ -35,8 +35,10 @@ from swath.experiment.session import (
 from swath.plan.plan import Plan
 from swath.plan.touch import touch
 from swath.run.folder import RunFolder
+from swath.run.life import take_up
 from swath.run.prepare import last_plans, results_of_run, write_results
 from swath.run.runner import Finding, Outcome
+from swath.run.status import RunStatus
 from swath.store import is_local, local_path, open_store
 
 
@@ -119,7 +121,15 @@ def _plan(declared: list[Declared], runner: str, asked: Request, *, is_to_run: b
         splits=asked.splits,
         settings=asked.settings,
         tell=lambda text: click.echo(text, err=True),
+        follow=_follow,
     )
+
+
+def _follow(folder: RunFolder) -> None:
+    """Show the progress of a run that an earlier client has left, to its end."""
+    status = RunStatus(folder)
+    with following(status) as progress:
+        take_up(folder, progress.emit, status.events)
 
 
 def _touch(made: Plan) -> int:

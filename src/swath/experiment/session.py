@@ -141,7 +141,7 @@ def plan_to_run(
     splits: Splits | None = None,
     settings: Settings,
     tell: Callable[[str], None] = lambda _: None,
-    emit: Emit = ignore,
+    follow: Callable[[RunFolder], object] = take_up,
 ) -> Plan:
     """Plan what is going to be run: nothing else works on these experiments then.
 
@@ -154,8 +154,8 @@ def plan_to_run(
         See `plan_experiments`.
     tell
         Is told, in words, of each earlier run that had to be settled with.
-    emit
-        Is called with the events of runs that are followed.
+    follow
+        Follows to its end a run that goes on elsewhere.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def plan_to_run(
         tell(
             f"run {folder.id} is still going on; following it (swath cancel {folder.uri} stops it)"
         )
-        take_up(folder, emit)
+        follow(folder)
     return _plan(pipelines, runner, selection, splits, settings)
 
 

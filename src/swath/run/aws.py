@@ -5,6 +5,7 @@ Not for object stores, see `swath.store`. boto3 is loaded when the first client 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,12 @@ _CREDENTIALS = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|
 _VERSION_IN_TAG = re.compile(r"[^@]*:v?(\d+\.\d+(?:\.\w+)*)(?:-[\w.-]*)?")
 
 
+def _region(settings: Settings) -> str | None:
+    """Return the region that somebody set; boto3 itself does not look at AWS_REGION."""
+    chosen = settings["aws.region"] or os.environ.get("AWS_REGION")
+    return None if chosen is None else str(chosen)
+
+
 def client(service: str, settings: Settings, *, attempts: int = ATTEMPTS) -> Any:
     """Return a client of one service of AWS.
 
@@ -62,7 +69,7 @@ def client(service: str, settings: Settings, *, attempts: int = ATTEMPTS) -> Any
     )
     with asked("the AWS configuration"):
         session = boto3.Session(
-            profile_name=settings["aws.profile"], region_name=settings["aws.region"]
+            profile_name=settings["aws.profile"], region_name=_region(settings)
         )
         return session.client(service, config=config)
 

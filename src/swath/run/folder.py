@@ -87,10 +87,14 @@ class RunFolder:
             return found[max(found)]
         if run in found:
             return found[run]
+        if root is None:
+            raise ConfigError(
+                f"{run!r} is no folder of a run.",
+                mend="Give the folder of a run, or its id or latest with --root ROOT_URI.",
+            )
         recent = ", ".join(sorted(found, reverse=True)[:3]) or "none"
-        place = f"{root}/runs" if root is not None else "a folder"
         raise ConfigError(
-            f"there is no run {run!r}; the latest in {place} are: {recent}.",
+            f"there is no run {run!r}; the latest in {root}/runs are: {recent}.",
             mend="Give the folder of a run, or its id and --root.",
         )
 
