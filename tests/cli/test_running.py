@@ -221,7 +221,7 @@ def test_ctrl_c_stops_all_processes_exits_130_and_the_run_can_go_on(
     process = background()
     wait_for_copy_of_one(shop)
     (group,) = shop.root.glob("runs/*/group")
-    workers = int(group.read_text())
+    workers = int(group.read_text().split()[0])
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
