@@ -68,9 +68,7 @@ def client(service: str, settings: Settings, *, attempts: int = ATTEMPTS) -> Any
         user_agent_extra=f"swath/{swath.__version__}",
     )
     with asked("the AWS configuration"):
-        session = boto3.Session(
-            profile_name=settings["aws.profile"], region_name=_region(settings)
-        )
+        session = boto3.Session(profile_name=settings["aws.profile"], region_name=_region(settings))
         return session.client(service, config=config)
 
 
