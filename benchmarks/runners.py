@@ -12,6 +12,7 @@ containers at once.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -20,6 +21,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
+
+import boto3
 
 import swath
 from benchmarks.measure import process_usage
@@ -114,5 +117,9 @@ def _settings_on(aws: AwsFakes, runner: str) -> Mapping[str, str]:
         aws.ecs.add_definition("swath", command=["swath", "--version"], image=image)
         names = {"cluster": "swath", "task_definition": "swath", "subnets": "subnet-0a"}
         return often | {f"fargate.{name}": value for name, value in names.items()}
-    role = "arn:aws:iam::123456789012:role/swath"
-    return often | {"sagemaker.role": role, "sagemaker.cpu_image": image}
+    with mock.patch.dict(os.environ, aws.environment):
+        trust = {"Statement": [{"Principal": {"Service": "sagemaker.amazonaws.com"}}]}
+        made = boto3.client("iam").create_role(
+            RoleName="swath", AssumeRolePolicyDocument=json.dumps(trust)
+        )
+    return often | {"sagemaker.role": made["Role"]["Arn"], "sagemaker.cpu_image": image}
