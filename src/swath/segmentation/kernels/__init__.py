@@ -1,0 +1,1 @@
+"""Compiled inner loops of segmentation: small pure functions on plain arrays."""

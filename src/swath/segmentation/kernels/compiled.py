@@ -1,0 +1,28 @@
+"""How kernels are compiled: once for a machine, without the lock of Python, in the order written.
+
+One idea: a kernel is plain Python that numba compiles. `fastmath` stays off, so that additions are
+done in the order in which they stand, and a pixel's result does not depend on where in a row it
+falls. With ``NUMBA_DISABLE_JIT=1`` the same functions run in the interpreter and give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from swath.optional import require
+
+numba = require("numba", extra="segment", purpose="for segmentation")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function when it is first called, and keep the machine code on disk.
+
+    Later processes load it from beside the source, or from the user's cache where that cannot be
+    written to (``NUMBA_CACHE_DIR`` names another place).
+    """
+    made: Callable[P, R] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    return made

@@ -1,0 +1,66 @@
+"""What a segmentation is to be: the options that change its labels.
+
+For declarations and everything that plans; it loads no heavy library.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from swath.spec import Spec
+
+ABSORB_PASSES = 16
+"""Most passes in which pixels that are alone join a neighbour."""
+
+HALO = ABSORB_PASSES + 2
+"""Pixels around a tile that are read with it, so that its own pixels are decided exactly."""
+
+
+class SegmentOptions(Spec):
+    """Options of a segmentation; all of them change the labels.
+
+    Examples
+    --------
+    >>> SegmentOptions(min_size=100).clusters
+    60
+    """
+
+    clusters: int = Field(default=60, ge=1, le=32_000)
+    """Number of cluster centres that are fitted."""
+    sample_percent: float = Field(default=1.0, gt=0, le=100)
+    """Share of the pixels from which centres are fitted, in percent; at least 100 pixels for each
+    cluster where there are so many, at most 100,000 pixels."""
+    centres: tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...] | None = Field(
+        default=None, min_length=1
+    )
+    """Centres that are taken instead of fitted ones, one row for each cluster, in the units of the
+    image."""
+    min_size: int = Field(default=50, ge=1, le=1_000_000)
+    """Segments of fewer pixels are merged into a neighbour, if one is near enough."""
+    max_distance: Annotated[float, Field(ge=0)] | Literal["auto"] | None = "auto"
+    """Largest distance between the mean spectra of two segments that are merged, in (weighted) units
+    of the image; ``"auto"``: a percentile of the distances between centres; None: no limit."""
+    distance_percentile: float = Field(default=50.0, ge=0, le=100)
+    """The percentile that ``"auto"`` takes."""
+    connectivity: Literal[4, 8] = 4
+    """Whether pixels that touch at a corner only are neighbours."""
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(default=None, min_length=1)
+    """Factor of each band in every distance; by default 1."""
+    standardise: bool = False
+    """Divide each band by its standard deviation in the sample, before `weights`."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the first centres and of nothing else."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        lengths = {len(row) for row in self.centres or ()}
+        if self.weights is not None:
+            lengths.add(len(self.weights))
+        if len(lengths) > 1:
+            raise ValueError(
+                f"Centres and weights are for {sorted(lengths)} bands. Give one number for each "
+                f"band of the image."
+            )
+        return self
