@@ -43,6 +43,19 @@ settings.register_profile("ci", parent=settings.get_profile("swath"), derandomiz
 settings.load_profile("ci" if os.environ.get("CI") else "swath")
 
 
+@pytest.fixture(autouse=True)
+def restored_environment() -> Iterator[None]:
+    """Give back the environment as it was: `Settings.make_known` writes to it."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name, _ in os.environ.items() ^ before.items()}
+    for name in changed - {"PYTEST_CURRENT_TEST"}:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real imagery that lies beside the project, read-only."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -612,18 +613,19 @@ def test_what_is_missing_is_told_with_its_setting(sagemaker):
 
 
 def test_image_that_is_not_there_is_told(sagemaker):
-    place = "123456789012.dkr.ecr.us-east-1.amazonaws.com/swath-cpu"
+    repository = f"swath-{uuid.uuid4().hex}"  # the server is shared with other tests
+    place = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{repository}"
     ecr: Any = boto3.client("ecr")
     (error,) = errors(f"sagemaker.cpu_image={place}:0.1.0")
     assert f"there is no image {place}:0.1.0" in error
-    ecr.create_repository(repositoryName="swath-cpu")
+    ecr.create_repository(repositoryName=repository)
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "layers": [],
         "config": {"digest": "sha256:" + 64 * "0"},
     }
-    ecr.put_image(repositoryName="swath-cpu", imageManifest=json.dumps(manifest), imageTag="0.1.0")
+    ecr.put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag="0.1.0")
     assert errors(f"sagemaker.cpu_image={place}:0.1.0") == []
     elsewhere = place.replace("us-east-1", "eu-west-1")
     (error,) = errors(f"sagemaker.cpu_image={elsewhere}:0.1.0")
