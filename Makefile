@@ -16,6 +16,10 @@ UV    := uv==0.13.8
 # Several processes share the cores; each one's own thread pool would make them fight.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 GDAL_NUM_THREADS=1
 
+# Hundreds of processes are started, and where modules may not be kept compiled each one compiles
+# all of torch anew: three times the processor time of an import.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test conformance check format bench docs lock clean
