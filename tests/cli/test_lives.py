@@ -393,7 +393,7 @@ def test_logs_are_followed_until_all_is_done_where_the_backend_cannot_be_asked(
 ) -> None:
     elsewhere.write(RUN, elsewhere.read(RUN) | {"settings": {"slurm.poll_s": 1}})
     last = max(elsewhere.done(), key=lambda key: key.startswith("together"))
-    elsewhere.unmark([last])
+    elsewhere.remove(f"done/{last}")
     client = lives.start("logs", elsewhere.uri, "copy*", "--follow")
     assert client.stderr is not None
     assert "there is no squeue" in client.stderr.readline()
@@ -423,7 +423,7 @@ def test_worker_of_another_version_refuses_and_the_status_says_so(lives: Lives) 
     lives.go()
     lives.shop.run(runner="local")
     key = next(split.key for split in Life.of(lives.folder).context.splits)
-    lives.folder.unmark([key])
+    lives.folder.remove(f"done/{key}")
     place = Path(lives.folder.assignment_uri(key))
     place.write_text(json.dumps(json.loads(place.read_text()) | {"swath_version": "99.9"}))
     answer = lives.swath("run-command", place)
@@ -442,7 +442,7 @@ def test_split_whose_events_and_log_cannot_be_written_is_done(lives: Lives) -> N
     lives.shop.run(runner="local")
     folder = lives.folder
     key = next(split.key for split in Life.of(folder).context.splits)
-    folder.unmark([key])
+    folder.remove(f"done/{key}")
     for place in (folder.path / "events" / f"{key}.jsonl", folder.path / "logs" / f"{key}.txt"):
         place.unlink()
         place.symlink_to("/dev/full")

@@ -58,7 +58,7 @@ def test_marks_of_splits_are_seen_by_every_client(root):
         folder.mark_done(key)
     other = RunFolder(folder.uri)
     assert other.done() == {"a-1", "b-2"}
-    other.unmark(["a-1", "never"])
+    other.remove("done/a-1")
     assert folder.done() == {"b-2"}
 
 

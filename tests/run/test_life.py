@@ -17,15 +17,14 @@ from swath.errors import DeclarationError, InterruptedRunError, RunError, Thrott
 from swath.experiment.arguments import gather
 from swath.experiment.config import load_config
 from swath.experiment.session import run_experiments
+from swath.run.earlier import Earlier, settle_with_earlier_runs
 from swath.run.folder import CANCELLED, OUTCOME, PLAN, RUN, RunFolder, runs_of
 from swath.run.lease import is_in_hand, is_locked, lock
 from swath.run.life import (
-    Earlier,
     Life,
     cancel,
     goes_on,
     hand_over,
-    settle_with_earlier_runs,
     take_up,
     try_again,
     why_stopped,

@@ -14,10 +14,11 @@ from swath.errors import ConfigError, DeclarationError, InterruptedRunError
 from swath.experiment.arguments import gather
 from swath.experiment.config import load_config
 from swath.experiment.session import RunResult, run_experiments
+from swath.run.earlier import settle_with_earlier_runs
 from swath.run.events import Event, EventReader
 from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder, last_run, runs_of
 from swath.run.lease import Holder, in_hand
-from swath.run.life import Life, goes_on, settle_with_earlier_runs, take_up, try_again
+from swath.run.life import Life, goes_on, take_up, try_again
 from swath.run.runner import JobState, Seen
 from swath.run.status import RunStatus
 from swath.store import open_store

@@ -19,10 +19,11 @@ from swath.plan.command import Pipeline
 from swath.plan.plan import Plan, make_plan
 from swath.plan.select import Selection
 from swath.plan.split import Splits, parse_splits
+from swath.run.earlier import settle_with_earlier_runs
 from swath.run.events import Emit, ignore
 from swath.run.folder import RunFolder
 from swath.run.lease import in_hand, starting
-from swath.run.life import Life, hand_over, settle_with_earlier_runs, take_up
+from swath.run.life import Life, hand_over, take_up
 from swath.run.prepare import last_plans, results_of, write_results, write_run
 from swath.run.refuse import (
     refuse_findings,

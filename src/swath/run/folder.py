@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +185,6 @@ class RunFolder:
     def done(self) -> set[str]:
         """Return the keys of the splits that are done."""
         return {name for name, _ in self.store.list(self.place("done"))}
-
-    def unmark(self, keys: Collection[str]) -> None:
-        """Forget that splits are done."""
-        for key in keys:
-            self.remove(f"done/{key}")
 
 
 def last_run(pipeline: Pipeline) -> RunFolder | None:

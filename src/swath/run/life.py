@@ -12,14 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from swath.errors import (
     ConfigError,
-    DeclarationError,
     InterruptedRunError,
     RunError,
     SwathError,
@@ -27,13 +26,11 @@ from swath.errors import (
     ThrottledError,
     UnansweredError,
 )
-from swath.plan.command import Pipeline
 from swath.run.events import Emit, EventReader, ignore
-from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder, last_run, runs_of
+from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder
 from swath.run.interrupt import interruptible, stopped
 from swath.run.lease import Confirm, client_of, in_hand, is_in_hand, is_locked
 from swath.run.prepare import results_of_run, write_results
-from swath.run.processes import end_processes
 from swath.run.runner import (
     Cause,
     Outcome,
@@ -45,7 +42,6 @@ from swath.run.runner import (
 )
 from swath.run.splits import splits_of
 from swath.settings import saved_settings
-from swath.store import is_local
 
 CLIENT_LOG = "client.log"
 """What a client in the background prints, in the folder of the run on this machine."""
@@ -311,67 +307,6 @@ def look(folder: RunFolder) -> Mapping[str, Seen]:
         return {}
     life = Life.of(folder)
     return life.runner.look(life.context)
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What earlier clients left of the same experiments.
-
-    Attributes
-    ----------
-    ended
-        Ids of runs whose left-over processes on this machine were ended.
-    going_on
-        Runs that go on without a client; followed to their end before anything is planned.
-    """
-
-    ended: list[str]
-    going_on: list[RunFolder]
-
-
-def settle_with_earlier_runs(pipelines: Sequence[Pipeline]) -> Earlier:
-    """End what a killed client left on this machine, and find what goes on elsewhere.
-
-    Raises
-    ------
-    DeclarationError
-        If somebody has one of these experiments in hand now.
-    """
-    earlier = Earlier([], [])
-    ids = {pipeline.id for pipeline in pipelines}
-    for folder in _earlier_runs(pipelines):
-        is_alive, is_followed = is_locked(folder, "alive"), is_in_hand(folder)
-        if folder.has(OUTCOME) and not is_alive and not is_followed:
-            continue
-        about = folder.read(RUN)
-        same = ids & set(about["experiments"]) if about is not None else set()
-        if is_followed:
-            if same:
-                raise DeclarationError(
-                    f"experiment {min(same)!r} is being run now, by run {folder.id}.",
-                    where=folder.root,
-                    mend=f"Wait for it, or stop it with: swath cancel {folder.uri}",
-                )
-        elif is_alive and not (about and about["detached"]):
-            end_processes(folder)
-            earlier.ended.append(folder.id)
-        elif same and goes_on(folder):
-            earlier.going_on.append(folder)
-    return earlier
-
-
-def _earlier_runs(pipelines: Sequence[Pipeline]) -> list[RunFolder]:
-    """Return the runs of every local root, and the last run of each experiment, wherever it lies.
-
-    A run of experiments with several roots has its folder below the first of them.
-    """
-    roots = dict.fromkeys(pipeline.root for pipeline in pipelines)
-    found = {folder.uri: folder for root in roots if is_local(root) for folder in runs_of(root)}
-    for pipeline in pipelines:
-        folder = last_run(pipeline)
-        if folder is not None and folder.uri not in found and folder.has(RUN):
-            found[folder.uri] = folder
-    return list(found.values())
 
 
 def take_up(folder: RunFolder, emit: Emit = ignore, events: EventReader | None = None) -> Outcome:

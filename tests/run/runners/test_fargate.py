@@ -434,7 +434,7 @@ def test_attempt_that_was_asked_for_otherwise_is_counted_on(ecs, tmp_path):
     (task,) = tasks_of(ecs)
     ecs.wait_for(task["taskArn"])
     (run.folder.path / "tasks" / "ok-1.json").unlink()
-    run.folder.unmark(["ok-1"])
+    run.folder.remove("done/ok-1")
     second = run.client()
     second.start(replace(run.splits[0], resources=Resources(cpus=4)))
     assert ended(second)["ok-1"].state is JobState.DONE

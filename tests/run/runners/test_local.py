@@ -16,9 +16,10 @@ import pytest
 from swath.errors import ConfigError, DeclarationError, InterruptedRunError
 from swath.experiment.session import execute
 from swath.plan.command import Unit
+from swath.run.earlier import Earlier, settle_with_earlier_runs
 from swath.run.folder import RunFolder
 from swath.run.lease import client_of, is_locked
-from swath.run.life import Earlier, cancel, settle_with_earlier_runs
+from swath.run.life import cancel
 from swath.run.machine import Process
 from swath.run.runners.local import LocalRunner
 from swath.run.runners.makefile import makefile, quoted
