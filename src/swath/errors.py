@@ -16,6 +16,7 @@
     └── RunError                    something that was running
         ├── UnitError               one unit of a command failed
         ├── UnansweredError         a service may have done what it was asked, or not
+        ├── RefusedError            a service does not take what a run asks of it
         ├── TakenOverError          another client follows the run by now
         └── InterruptedRunError     exit code 130
 
@@ -109,6 +110,10 @@ class UnitError(RunError):
 
 class UnansweredError(RunError):
     """A service did not answer; whether it did what it was asked is not known."""
+
+
+class RefusedError(RunError):
+    """A service does not take what a run asks of it, and would say the same again."""
 
 
 class TakenOverError(RunError):

@@ -13,7 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from swath.cli.status import command as status
-from swath.errors import DeclarationError, InterruptedRunError, RunError, ThrottledError
+from swath.errors import (
+    DeclarationError,
+    InterruptedRunError,
+    RefusedError,
+    RunError,
+    ThrottledError,
+)
 from swath.experiment.arguments import gather
 from swath.experiment.config import load_config
 from swath.experiment.session import run_experiments
@@ -53,7 +59,7 @@ import time
 from pathlib import Path
 
 from swath.errors import RunError, ThrottledError
-from swath.run.runner import Abilities, JobState, Seen
+from swath.run.runner import Abilities, Cause, JobState, Seen
 from swath.run.submit import SubmittedRunner
 
 
@@ -87,6 +93,9 @@ class Backend:
             yield job.name, job.name
 
     def look(self, context, jobs, ids):
+        if self.has("reclaim"):
+            lost = Seen(JobState.FAILED, "the machine is lost", Cause.RECLAIMED)
+            return {key: lost for job in jobs for key in job.splits}
         there = {True: Seen(JobState.RUNNING), False: Seen(JobState.GONE, "cancelled")}
         return {key: there[self.has(f"jobs/{job.name}")] for job in jobs for key in job.splits}
 
@@ -190,6 +199,27 @@ def test_retry_that_is_refused_is_over_too_and_may_be_tried_again(service):
     service.forget("refuse")
     assert try_again(service.last, is_detached=True) is None
     assert len(service.jobs) == len(last_round(service.last).jobs)
+
+
+def test_what_is_refused_while_a_run_is_followed_ends_it_with_the_reason(service):
+    folder = service.detach()
+    service.tell("reclaim")
+    service.tell("refuse")
+    with pytest.raises(RefusedError, match=r"^only one job is allowed\. Name another queue\.$"):
+        take_up(folder)
+    assert last_round(folder).number == 1
+    assert not {job.name for job in last_round(folder).jobs} & service.jobs
+    assert why_stopped(folder) == "only one job is allowed. Name another queue."
+    assert not goes_on(folder)
+
+
+def test_service_that_asks_to_come_slower_while_a_run_is_followed_does_not_end_it(service):
+    folder = service.detach()
+    service.tell("reclaim")
+    service.tell("throttle")
+    with pytest.raises(RunError, match=r"come slower\. The jobs of the run go on"):
+        take_up(folder)
+    assert not folder.has(OUTCOME)
 
 
 def test_refused_submission_that_cannot_be_stopped_is_not_over(service):

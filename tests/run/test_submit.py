@@ -14,7 +14,13 @@ from uuid import uuid4
 
 import pytest
 
-from swath.errors import ConfigError, InterruptedRunError, RunError, ThrottledError
+from swath.errors import (
+    ConfigError,
+    InterruptedRunError,
+    RefusedError,
+    RunError,
+    ThrottledError,
+)
 from swath.plan.command import Resources
 from swath.run.events import Event, EventWriter
 from swath.run.folder import CANCELLED, RunFolder
@@ -490,7 +496,7 @@ def test_client_that_may_ask_no_more_says_that_the_jobs_go_on_and_the_next_one_f
 
 
 @pytest.mark.parametrize("n_submitted", range(3))
-def test_submission_that_is_refused_says_that_jobs_go_on_only_if_there_are_any(n_submitted):
+def test_submission_that_is_refused_is_told_as_such_and_may_be_gone_on_with(n_submitted):
     run = Run()
 
     class Expiring(ScriptedBackend):
@@ -500,9 +506,9 @@ def test_submission_that_is_refused_says_that_jobs_go_on_only_if_there_are_any(n
                     raise EXPIRED
                 yield pair
 
-    expected = RunError if n_submitted else ConfigError
-    with pytest.raises(expected, match="expired"):
+    with pytest.raises(RefusedError, match=r"expired\. Log in\.$") as caught:
         SubmittedRunner(Expiring(run.service)).follow(run.context)
+    assert caught.value.__cause__ is EXPIRED
     assert run.client.follow(run.context).succeeded
     assert set(Counter(run.service.names).values()) == {1}
 

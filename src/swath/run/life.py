@@ -20,6 +20,7 @@ from typing import Any
 from swath.errors import (
     ConfigError,
     InterruptedRunError,
+    RefusedError,
     RunError,
     SwathError,
     TakenOverError,
@@ -154,17 +155,23 @@ class Life:
             raise RunError(
                 f"{error} What was started before could not be stopped: {other}",
                 where=uri,
-                mend=f"Stop it with: swath cancel {uri}",
+                mend=f"Stop it with: swath cancel {uri}, or go on with it: swath wait {uri}",
             ) from error
         _conclude(self.context.folder, None, reason=str(error))
 
     def follow(self) -> Outcome:
-        """Follow it to its end, which is written down; whoever calls has it in hand."""
+        """Follow it to its end, which is written down; whoever calls has it in hand.
+
+        What is refused on the way is stopped, as in `start`; what only ends this client is not.
+        """
         folder = self.context.folder
         try:
             outcome = self.runner.follow(self.context)
         except InterruptedRunError:
             _conclude(folder, None)
+            raise
+        except RefusedError as error:
+            self._give_up(error)
             raise
         self.context.confirm()
         _conclude(folder, outcome)

@@ -27,7 +27,7 @@ from swath.run.runner import (
     outcome_of,
 )
 from swath.run.splits import RunSplit
-from swath.run.watch import Watch, going_on
+from swath.run.watch import Watch, going_on, refusals
 
 PATIENT = 6
 """A backend that cannot answer is asked again after up to this many times the usual pause."""
@@ -162,7 +162,13 @@ class SubmittedRunner:
         context.confirm()
         missing = [job for job in now.jobs if job.name not in known]
         self._has_submitted |= bool(known)
-        for name, job_id in self._backend.submit(context, missing, known):
+        submitted = iter(self._backend.submit(context, missing, known))
+        while True:
+            with refusals():
+                pair = next(submitted, None)
+            if pair is None:
+                return
+            name, job_id = pair
             self._has_submitted = True
             note_id(context.folder, name, job_id)
 

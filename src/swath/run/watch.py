@@ -16,10 +16,13 @@ from typing import TypeVar
 from swath.errors import (
     ForbiddenError,
     InterruptedRunError,
+    RefusedError,
     RunError,
     StoreError,
     SwathError,
     TakenOverError,
+    ThrottledError,
+    UnansweredError,
 )
 from swath.run.events import EventReader
 from swath.run.folder import CANCELLED, RunFolder
@@ -128,6 +131,23 @@ class Watch:
 
 
 @contextmanager
+def refusals() -> Iterator[None]:
+    """Tell that a service does not take what it is given from what only ends this client.
+
+    Raises
+    ------
+    RefusedError
+        In place of an error of ours, unless it may pass.
+    """
+    try:
+        yield
+    except (InterruptedRunError, TakenOverError, ThrottledError, UnansweredError):
+        raise
+    except SwathError as error:
+        raise RefusedError(error.what, where=error.where, mend=error.mend) from error
+
+
+@contextmanager
 def going_on(folder: RunFolder, *, has_started: Callable[[], bool]) -> Iterator[None]:
     """Say of what ends this client, and not the work elsewhere, that the work goes on.
 
@@ -141,11 +161,12 @@ def going_on(folder: RunFolder, *, has_started: Callable[[], bool]) -> Iterator[
     Raises
     ------
     RunError
-        In place of any other error of ours: something was started, whatever kind of error it is.
+        In place of any other error of ours, except refusals: something was started, whatever kind
+        of error it is.
     """
     try:
         yield
-    except (InterruptedRunError, TakenOverError):
+    except (InterruptedRunError, RefusedError, TakenOverError):
         raise
     except SwathError as error:
         if not has_started():

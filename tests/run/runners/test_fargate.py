@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, RefusedError
 from swath.plan.command import Resources
 from swath.run.drive import DrivenRunner
 from swath.run.events import Event
@@ -426,6 +426,18 @@ def test_request_whose_answer_was_lost_starts_one_task(ecs, tmp_path):
     assert run.follow().succeeded
     assert ecs.count("RunTask") == 3
     assert len(tasks_of(ecs)) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(*SETTINGS, "fargate.task_definition=none"), (*MADE, "fargate.disk_gib=1000")],
+    ids=["RunTask", "RegisterTaskDefinition"],
+)
+def test_request_that_ecs_does_not_take_is_told_as_a_refusal(ecs, tmp_path, words):
+    run = Run(tmp_path, "ok-1", words=words)
+    with pytest.raises(RefusedError, match="ECS: R"):
+        run.follow()
+    assert tasks_of(ecs) == []
 
 
 def test_attempt_that_was_asked_for_otherwise_is_counted_on(ecs, tmp_path):

@@ -37,6 +37,7 @@ from swath.run.runners.fargate_check import (
 from swath.run.runners.fargate_state import OUT_OF_TIME, Told, is_over, seen_of
 from swath.run.runners.fargate_tasks import EcsTasks, Note, write_note
 from swath.run.splits import RunSplit
+from swath.run.watch import refusals
 from swath.settings import Settings
 
 LONGEST_WAIT_S = 60.0
@@ -198,7 +199,8 @@ class FargateBackend:
             self._ended[key] = Seen(JobState.FAILED, error.what, Cause.WORK)
             return True
         try:
-            answer = self._ecs.run(request)
+            with refusals():
+                answer = self._ecs.run(request)
         except (ThrottledError, UnansweredError) as error:  # the same attempt again, later
             self._warn(split, error.what)
             return False

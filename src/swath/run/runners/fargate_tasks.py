@@ -20,6 +20,7 @@ from swath.run.runners.fargate_request import (
 )
 from swath.run.runners.fargate_state import Told, log_place, waits_for_capacity
 from swath.run.splits import RunSplit
+from swath.run.watch import refusals
 from swath.settings import Settings
 
 LARGEST_DESCRIPTION = 100
@@ -110,7 +111,8 @@ class EcsTasks:
             try:
                 self.client.describe_task_definition(taskDefinition=self._definition)
             except self.client.exceptions.ClientException:
-                self.client.register_task_definition(**self.made_definition)
+                with refusals(), aws.asked(_ASKED):
+                    self.client.register_task_definition(**self.made_definition)
 
     def request(self, folder: RunFolder, split: RunSplit, attempt: int = 0) -> dict[str, Any]:
         """Return what `run` asks for.
