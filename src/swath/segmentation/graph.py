@@ -1,0 +1,156 @@
+"""The graph of the segments of a part of the image, and what becomes of it.
+
+One idea: a part is *settled* as far as its inside decides; the nodes that are left open make a
+smaller graph, which two parts side by side put into one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from swath.segmentation.kernels.eliminate import NEVER, eliminate_small
+from swath.segmentation.kernels.graph import number_roots, open_lists
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRule:
+    """When segments are merged.
+
+    Attributes
+    ----------
+    scale
+        Array `(band,)` of float64: spectral units in one step of a band.
+    limit
+        Square of the largest distance between two means; may be infinite.
+    min_size
+        Segments of fewer pixels are merged.
+    is_eight
+        True if pixels that touch at a corner are neighbours.
+    """
+
+    scale: npt.NDArray[np.float64]
+    limit: float
+    min_size: int
+    is_eight: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Segments and who is beside whom.
+
+    Attributes
+    ----------
+    nodes
+        Array `(node, 2 + band)` of int64: pixels; first pixel, as its index in the image in raster
+        order; sums of the values of each band.
+    offsets, neighbours
+        Neighbours of node ``i``, if it is small: ``neighbours[offsets[i]:offsets[i + 1]]``. Arrays
+        `(node + 1,)` of int64 and of int32.
+    active_from
+        Array `(node,)` of int32: time from which a node is as told here, see
+        `swath.segmentation.kernels.eliminate`.
+    """
+
+    nodes: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    neighbours: npt.NDArray[np.int32]
+    active_from: npt.NDArray[np.int32]
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.nodes)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the arrays."""
+        arrays = (self.nodes, self.offsets, self.neighbours, self.active_from)
+        return sum(array.nbytes for array in arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What the nodes of a part have become.
+
+    Attributes
+    ----------
+    firsts
+        Array `(root,)` of int64: first pixel of each root.
+    open_index
+        Array `(root,)` of int32: its number among the nodes that are open; -1 if it is final.
+    """
+
+    firsts: npt.NDArray[np.int64]
+    open_index: npt.NDArray[np.int32]
+
+    def final_firsts(self) -> npt.NDArray[np.int64]:
+        """Return the first pixels of the segments that are final."""
+        return self.firsts[self.open_index < 0]
+
+    def resolve(self, firsts_of_open: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the first pixel of the segment that each root ends in.
+
+        Parameters
+        ----------
+        firsts_of_open
+            Array `(open node,)` of int64: first pixel of what each open node has ended in.
+        """
+        is_open = self.open_index >= 0
+        resolved = self.firsts.copy()
+        resolved[is_open] = firsts_of_open[self.open_index[is_open]]
+        return resolved
+
+
+def settle(
+    graph: Graph, at_edge: npt.NDArray[np.integer], rule: MergeRule
+) -> tuple[npt.NDArray[np.int32], Roots, Graph]:
+    """Merge small segments as far as it is certain.
+
+    Parameters
+    ----------
+    graph
+        Of a part of the image; its table of nodes is used up.
+    at_edge
+        Nodes, 0-based, with neighbours outside the part.
+    rule
+        When segments are merged.
+
+    Returns
+    -------
+    index
+        Array `(node,)` of int32: the root of each node.
+    roots
+        The roots.
+    rest
+        Graph of those that are open.
+    """
+    open_from = np.full(graph.n_nodes, NEVER, np.int32)
+    open_from[at_edge] = 0
+    found, next_list = eliminate_small(
+        graph.nodes,
+        graph.offsets,
+        graph.neighbours,
+        graph.active_from,
+        open_from,
+        rule.scale,
+        rule.limit,
+        rule.min_size,
+    )
+    index, open_index, _ = number_roots(found, open_from)
+    is_root = found == np.arange(graph.n_nodes, dtype=np.int32)
+    open_nodes = np.flatnonzero(is_root & (open_from != NEVER))
+    offsets, neighbours = open_lists(
+        graph.nodes[:, 0],
+        graph.offsets,
+        graph.neighbours,
+        next_list,
+        index,
+        open_index,
+        open_nodes,
+        rule.min_size,
+    )
+    rest = Graph(graph.nodes[open_nodes], offsets, neighbours, open_from[open_nodes])
+    return index, Roots(graph.nodes[is_root, 1], open_index), rest

@@ -1,0 +1,236 @@
+"""Elimination of small segments on a graph, as far as it is certain.
+
+The graph is that of a part of the image: a tile, or several that were put together. What lies
+outside is not known, so a node that it could reach is *opened*: it is left as it is from then on,
+for a larger part to go on with. Everything else is decided here, exactly as on the whole image. A
+part that is the whole image opens nothing.
+
+A node is opened, at a pass of a size, when
+
+- it touches the edge of the part, beyond which there are pixels (at the very begin);
+- it is its turn, and one of its neighbours is open: that one's mean and size are not known;
+- it is larger than the size whose turn it is, and an open neighbour of that size might choose it.
+
+So whatever an open node may do from then on, it does to open nodes; and what is not open is not
+touched by any. A node that a smaller part had opened is not looked at before that pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from swath.segmentation.kernels.compiled import compiled
+from swath.segmentation.kernels.components import root_of
+
+Nodes = npt.NDArray[np.int64]
+Times = npt.NDArray[np.int32]
+
+N_PASSES = 10
+"""Most passes for one size."""
+
+NEVER = 2**31 - 1
+"""A time that does not come. Times count passes: ``size * N_PASSES + pass``."""
+
+
+@compiled
+def eliminate_small(
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+    scale: npt.NDArray[np.float64],
+    limit: float,
+    min_size: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Merge segments that are smaller than `min_size`, smallest first, into their nearest.
+
+    Parameters
+    ----------
+    nodes
+        Array `(node, 2 + band)` of int64: pixels, first pixel, sums; rows of roots are updated.
+    offsets, neighbours
+        Lists of the neighbours of nodes smaller than `min_size`.
+    active_from
+        Array `(node,)` of int32: time at which a node is as `nodes` tells; before, it is smaller
+        than every node that could look at it.
+    open_from
+        Array `(node,)` of int32: 0 for nodes at the edge of the part, else `NEVER`; filled with the
+        times at which nodes are opened.
+    scale
+        Array `(band,)` of float64: spectral units in one step of a band.
+    limit
+        Square of the largest distance of means that are merged; may be infinite.
+    min_size
+        Segments of that many pixels are left alone.
+
+    Returns
+    -------
+    roots
+        Root of each node, array `(node,)` of int32.
+    next_list
+        Array `(node,)` of int32: the node whose list of neighbours also counts for this one, since
+        it was merged into it; -1 at the end.
+    """
+    n = nodes.shape[0]
+    parents = np.arange(n).astype(np.int32)
+    next_list = np.full(n, -1, np.int32)  # a merged node's list follows that of its target
+    last_list = np.arange(n).astype(np.int32)
+    has_spread = np.zeros(n, np.bool_)
+    last_pass = np.zeros(min_size + 1, np.int32)
+    for node in range(n):
+        size = active_from[node] // N_PASSES
+        if size < min_size:
+            last_pass[size] = max(last_pass[size], active_from[node] % N_PASSES)
+    small = np.empty(n, np.int32)
+    n_small = 0
+    for node in range(n):
+        if nodes[node, 0] < min_size:
+            small[n_small] = node
+            n_small += 1
+    turn = np.empty(n_small, np.int32)
+    target = np.empty(n_small, np.int32)
+    for size in range(1, min_size):
+        n_turn, n_kept = 0, 0
+        for i in range(n_small):
+            node = small[i]
+            if parents[node] != node or nodes[node, 0] < size or nodes[node, 0] >= min_size:
+                continue
+            if nodes[node, 0] == size:
+                turn[n_turn] = node
+                n_turn += 1
+            else:
+                small[n_kept] = node
+                n_kept += 1
+        n_small = n_kept
+        for number in range(N_PASSES):
+            if n_turn == 0:
+                break
+            time = size * N_PASSES + number
+            is_settled = False
+            while not is_settled:
+                is_settled = True
+                for i in range(n_turn):
+                    node = turn[i]
+                    if active_from[node] > time or has_spread[node]:
+                        continue
+                    if open_from[node] > time:
+                        target[i] = _choice(
+                            node, time, nodes, offsets, neighbours, parents, next_list,
+                            active_from, open_from, scale, limit,
+                        )  # fmt: skip
+                        if target[i] != _IS_OPEN:
+                            continue
+                        open_from[node] = time
+                    is_settled = False
+                    has_spread[node] = True
+                    _spread(
+                        node, time, nodes, offsets, neighbours, parents, next_list,
+                        active_from, open_from,
+                    )  # fmt: skip
+            n_left = 0
+            for i in range(n_turn):
+                node = turn[i]
+                is_waiting = active_from[node] > time
+                if is_waiting or (open_from[node] > time and target[i] == _NOBODY):
+                    turn[n_left] = node
+                    n_left += 1
+                elif open_from[node] > time:
+                    _merge(node, target[i], nodes, parents, next_list, last_list, min_size)
+            # Those that found nobody find nobody again, unless something has changed since.
+            has_changed = n_left < n_turn
+            n_turn = n_left
+            if not has_changed and number >= last_pass[size]:
+                break
+    for node in range(n):
+        parents[node] = root_of(parents, node)
+    return parents, next_list
+
+
+_NOBODY = -1
+_IS_OPEN = -2
+
+
+@compiled
+def _choice(
+    node: int,
+    time: int,
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+    scale: npt.NDArray[np.float64],
+    limit: float,
+) -> int:
+    """Return the neighbour that a node merges into, or `_NOBODY`; `_IS_OPEN` if one is open."""
+    n_bands = scale.size
+    size = nodes[node, 0]
+    nearest, chosen = np.inf, _NOBODY
+    listed = node
+    while listed >= 0:
+        for i in range(offsets[listed], offsets[listed + 1]):
+            other = root_of(parents, neighbours[i])
+            if other == node or other == chosen:
+                continue
+            if open_from[other] <= time:
+                return _IS_OPEN
+            if nodes[other, 0] <= size or active_from[other] > time:
+                continue
+            distance = 0.0
+            for band in range(2, 2 + n_bands):
+                mean, other_mean = nodes[node, band] / size, nodes[other, band] / nodes[other, 0]
+                difference = scale[band - 2] * (other_mean - mean)
+                distance += difference * difference
+            if distance > limit or distance > nearest:
+                continue
+            if distance < nearest or nodes[other, 1] < nodes[chosen, 1]:
+                nearest, chosen = distance, other
+        listed = next_list[listed]
+    return chosen
+
+
+@compiled
+def _spread(
+    node: int,
+    time: int,
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+) -> None:
+    """Open what an open node might choose in its turn."""
+    size = nodes[node, 0]
+    listed = node
+    while listed >= 0:
+        for i in range(offsets[listed], offsets[listed + 1]):
+            other = root_of(parents, neighbours[i])
+            if other != node and nodes[other, 0] > size:
+                open_from[other] = min(open_from[other], max(time, active_from[other]))
+        listed = next_list[listed]
+
+
+@compiled
+def _merge(
+    node: int,
+    target: int,
+    nodes: Nodes,
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    last_list: npt.NDArray[np.int32],
+    min_size: int,
+) -> None:
+    parents[node] = target
+    nodes[target, 0] += nodes[node, 0]
+    nodes[target, 1] = min(nodes[target, 1], nodes[node, 1])
+    for column in range(2, nodes.shape[1]):
+        nodes[target, column] += nodes[node, column]
+    if nodes[target, 0] < min_size:  # else nobody will ask for its neighbours any more
+        next_list[last_list[target]] = node
+        last_list[target] = last_list[node]
