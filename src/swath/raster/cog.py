@@ -62,6 +62,7 @@ def write_cog(
     tags: Mapping[str, str] | None = None,
     band_names: Sequence[str] = (),
     n_threads: int = 1,
+    level: int = 6,
 ) -> None:
     """Write a cloud-optimised GeoTIFF: tiled, deflate-compressed, with overviews.
 
@@ -90,6 +91,8 @@ def write_cog(
         Description of each band.
     n_threads
         Threads that compress; the bytes are the same for any number.
+    level
+        Deflate level, 1 to 12: low is quick, high is small.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def write_cog(
         "BLOCKSIZE": str(COG_BLOCK),
         "OVERVIEWS": "AUTO",
         "OVERVIEW_RESAMPLING": resampling.upper(),
-        "LEVEL": "6",
+        "LEVEL": str(level),
         "PREDICTOR": content.predictor(classes, ("NO", "STANDARD", "FLOATING_POINT")),
         **_common_options(n_threads),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +71,8 @@ def clump_tile(
     image_width: int,
     clusters: Clusters,
     options: SegmentOptions,
+    *,
+    stage: Callable[[str], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[Part, Runs]:
     """Segment a tile, as far as its inside decides.
 
@@ -86,26 +90,32 @@ def clump_tile(
         Centres, and how far segments may be apart that are merged.
     options
         Of the segmentation.
+    stage
+        Takes the time of a stage, see `swath.segmentation.timings`.
 
     Notes
     -----
     Memory: about 4 bytes per band, 16 bytes, and 60 bytes for each clump, per pixel of the tile.
     """
     rule = merge_rule(clusters, options)
-    steps = clusters.quantise(values, valid)
-    nearest = nearest_centres(steps, valid, clusters.scale32, clusters.spectral_centres)
-    links = absorb_single_pixels(steps, clusters.scale, nearest, rule.is_eight, ABSORB_PASSES)
-    inner = (HALO, HALO, core.height, core.width)
-    labels, n = label_components(nearest, links, inner, rule.is_eight)
-    origin = (core.row_off, core.col_off)
-    nodes = describe_components(labels, steps, inner, origin, image_width, n)
-    lists = find_neighbours(labels, nodes[:, 0], rule.min_size, rule.is_eight)
-    edges = _edges(labels, nearest, links, rule.is_eight)
-    graph = Graph(nodes, *lists, np.zeros(n, np.int32))
-    index, roots, rest = settle(graph, edges.nodes(), rule)
-    numbers = np.concatenate([np.zeros(1, np.int32), index + np.int32(1)])
-    part = Part(core, roots, rest, edges.renumbered(roots.open_index[index]))
-    return part, Runs(*encode_runs(numbers[labels]), core.shape)
+    with stage("cluster"):
+        steps = clusters.quantise(values, valid)
+        nearest = nearest_centres(steps, valid, clusters.scale32, clusters.spectral_centres)
+        links = absorb_single_pixels(steps, clusters.scale, nearest, rule.is_eight, ABSORB_PASSES)
+    with stage("clump"):
+        inner = (HALO, HALO, core.height, core.width)
+        labels, n = label_components(nearest, links, inner, rule.is_eight)
+        origin = (core.row_off, core.col_off)
+        nodes = describe_components(labels, steps, inner, origin, image_width, n)
+        lists = find_neighbours(labels, nodes[:, 0], rule.min_size, rule.is_eight)
+        edges = _edges(labels, nearest, links, rule.is_eight)
+        graph = Graph(nodes, *lists, np.zeros(n, np.int32))
+    with stage("settle"):
+        index, roots, rest = settle(graph, edges.nodes(), rule)
+        part = Part(core, roots, rest, edges.renumbered(roots.open_index[index]))
+    with stage("clump"):
+        numbers = np.concatenate([np.zeros(1, np.int32), index + np.int32(1)])
+        return part, Runs(*encode_runs(numbers[labels]), core.shape)
 
 
 def _edges(

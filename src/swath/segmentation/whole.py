@@ -83,7 +83,9 @@ def segment_tiles(
         )
 
     with ThreadPoolExecutor(workers) as pool:
-        started = {number: pool.submit(clump, cores[number]) for number in order or range(len(cores))}
+        started = {
+            number: pool.submit(clump, cores[number]) for number in order or range(len(cores))
+        }
         clumped = [started[number].result() for number in range(len(cores))]
     parts = [part for part, _ in clumped]
     n_cols = -(-width // tile_size)

@@ -171,9 +171,7 @@ def contract(
     roots: npt.NDArray[np.int32],
     pairs: npt.NDArray[np.int32],
     min_size: int,
-) -> tuple[
-    npt.NDArray[np.int32], Nodes, npt.NDArray[np.int64], npt.NDArray[np.int32], Times
-]:
+) -> tuple[npt.NDArray[np.int32], Nodes, npt.NDArray[np.int64], npt.NDArray[np.int32], Times]:
     """Make one node of those that have one root, and neighbours of those that touch.
 
     Parameters

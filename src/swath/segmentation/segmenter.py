@@ -1,0 +1,340 @@
+"""Segmentation from file to file in this process, with threads.
+
+Nothing is written on the way: labels wait in memory as runs, and graphs of open segments only until
+the tile beside them is there. The same functions, driven by units of commands on any runner:
+`swath.commands`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import swath
+from swath.errors import ConfigError, DataError
+from swath.grid.grid import Grid
+from swath.grid.window import Window, tiles
+from swath.raster.cog import write_cog
+from swath.raster.spec import Raster, Stack
+from swath.segmentation.ahead import in_threads
+from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
+from swath.segmentation.clusters import Clusters, fit_clusters
+from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
+from swath.segmentation.part import Join, Part, Step, join, join_steps
+from swath.segmentation.readers import Image, Readers, image_of
+from swath.segmentation.spec import HALO, SegmentOptions
+from swath.segmentation.tile import Runs, clump_tile, merge_rule
+from swath.segmentation.timings import Timings
+from swath.store import normalise, open_store
+
+Advance = Callable[[str, int, int, int], None]
+"""Is told a stage, tiles done, tiles of all, and pixels done."""
+
+LABEL_LEVEL = 4
+"""Deflate level of labels: 5 % larger than with 6, and a third quicker."""
+
+MOST_SEGMENTS = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """A segmentation that is done.
+
+    Attributes
+    ----------
+    path
+        File of the labels, a COG of uint32: 1 to N by the raster order of first pixels, 0 where
+        there is no data. Beside it, as ``.json``, what it was made with.
+    n_segments
+        Number of segments.
+    grid
+        Grid of the labels.
+    clusters
+        Centres, and the largest distance of a merge.
+    timings
+        Where the time went.
+    """
+
+    path: Path
+    n_segments: int
+    grid: Grid
+    clusters: Clusters
+    timings: Timings
+
+
+def segment(
+    images: Image | Sequence[Image],
+    out: str | PathLike[str],
+    *,
+    options: SegmentOptions | None = None,
+    bands: Sequence[int] | None = None,
+    nodata: float | None = None,
+    workers: int | None = None,
+    max_reads: int | None = None,
+    tile_size: int | None = None,
+    overwrite: bool = False,
+    advance: Advance = lambda *_: None,
+    timings: Timings | None = None,
+) -> Segmented:
+    """Segment an image of any size; the labels are the same for every tiling and any workers.
+
+    Parameters
+    ----------
+    images
+        Paths, URIs or declarations of rasters on one grid; the bands of several are stacked.
+    out
+        Local file of the labels.
+    options
+        Of the segmentation; all that changes the labels is there, and in `bands` and `nodata`.
+    bands
+        Bands to read of each path, 0-based; default: all.
+    nodata
+        Value that marks missing pixels, instead of the one that files name.
+    workers
+        Threads; default: one for each core.
+    max_reads
+        Windows that are read at once; default: one for every four workers.
+    tile_size
+        Side of tiles in pixels; default: 512 to 2048, by the size of the image.
+    overwrite
+        Replace `out` if it exists.
+    advance
+        Is told the progress.
+    timings
+        Takes the times; default: a new one.
+
+    Raises
+    ------
+    ConfigError
+        If `out` exists, or memory or disk will not do; nothing has been written then.
+    DataError
+        If the images cannot be segmented: not on one grid, of a type that is not exact, without a
+        valid pixel, with other numbers of bands than centres or weights.
+    StoreError
+        If the labels cannot be written.
+
+    Notes
+    -----
+    Memory: see `swath.segmentation.budget`; about 1 byte per pixel of the image, and for each
+    worker what a tile takes.
+
+    References
+    ----------
+    Shepherd, Bunting, Dymond (2019): Operational Large-Scale Segmentation of Imagery Based on
+    Iterative Elimination. Remote Sensing 11(6):658.
+    """
+    options = options or SegmentOptions()
+    path = Path(out)
+    _refuse_target(path, overwrite)
+    image = image_of(images, bands=bands, nodata=nodata)
+    workers = workers or os.cpu_count() or 1
+    timings = timings or Timings(workers)
+    with timings.stage("cluster"):
+        clusters = fit_clusters(image, options, n_threads=workers)
+    with Readers(image, n_readers=1, n_threads=1, window_height=0) as opened:
+        grid, n_bands, value_bytes = opened.grid, opened.n_bands, opened.dtype.itemsize
+    size = tile_size or tile_size_for(grid.shape, workers)
+    budget = budget_of(grid.shape, n_bands, value_bytes, size, workers)
+    refuse_too_large(budget, path.absolute().parent, size, workers)
+    reads = max_reads or max(1, workers // 4)
+    with (
+        Readers(
+            image,
+            n_readers=min(reads, workers),
+            n_threads=max(1, workers // reads),
+            window_height=size + 2 * HALO,
+        ) as readers,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        job = _Job(readers, clusters, options, size, pool, workers, timings, advance)
+        tiled = job.clump()
+        with timings.stage("eliminate"):
+            firsts = first_pixels(tiled.roots)
+            if len(firsts) > MOST_SEGMENTS:
+                raise DataError(f"There are {len(firsts):,} segments, more than uint32 counts.")
+            resolved = resolve_tiles(tiled.roots, tiled.steps, tiled.joins)
+        with timings.stage("write"):
+            write_labels(path, grid, job.labels(tiled, resolved, firsts), n_threads=workers)
+    described = description(image, options, clusters, grid, len(firsts))
+    beside = normalise(path.with_suffix(".json"))
+    open_store(beside).write(beside, described.encode("utf-8"))
+    timings.stop()
+    return Segmented(path, len(firsts), grid, clusters, timings)
+
+
+def write_labels(
+    path: Path,
+    grid: Grid,
+    blocks: Iterator[tuple[Window, npt.NDArray[np.uint32]]],
+    *,
+    n_threads: int = 1,
+) -> None:
+    """Write labels as a COG of uint32, with nodata 0.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    grid
+        Of the labels.
+    blocks
+        Windows with their labels `(y, x)`.
+    n_threads
+        Threads that compress.
+    """
+    write_cog(
+        path,
+        grid,
+        blocks,
+        dtype="uint32",
+        nodata=0,
+        resampling="nearest",
+        band_names=("segment",),
+        n_threads=n_threads,
+        level=LABEL_LEVEL,
+    )
+
+
+def description(
+    image: Raster | Stack, options: SegmentOptions, clusters: Clusters, grid: Grid, n_segments: int
+) -> str:
+    """Return what lies beside labels as JSON: what they were made with."""
+    data: dict[str, Any] = {
+        "swath": swath.__version__,
+        "image": image.to_json(),
+        "options": options.to_json(),
+        "n_segments": n_segments,
+        "grid": grid.to_json(),
+        **clusters.to_json(),
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+def _refuse_target(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder.", where="OUT", mend="Give a file.")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists.", mend="Give --overwrite, or another OUT.")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {path.absolute().parent}.", mend="Make it first.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiled:
+    """What is known once all tiles are put together."""
+
+    cores: list[Window]
+    runs: list[Runs]
+    roots: list[Any]
+    steps: list[Step]
+    joins: dict[int, Join]
+
+
+class _Job:
+    """The work of one segmentation that threads share."""
+
+    def __init__(
+        self,
+        readers: Readers,
+        clusters: Clusters,
+        options: SegmentOptions,
+        tile_size: int,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        timings: Timings,
+        advance: Advance,
+    ) -> None:
+        self._readers = readers
+        self._clusters = clusters
+        self._options = options
+        self._rule = merge_rule(clusters, options)
+        self._size = tile_size
+        self._pool = pool
+        self._workers = workers
+        self._timings = timings
+        self._advance = advance
+
+    def clump(self) -> _Tiled:
+        """Segment all tiles, and join what lies side by side as soon as it is there."""
+        grid = self._readers.grid
+        cores = tiles(grid.shape, self._size)
+        n_cols = -(-grid.width // self._size)
+        steps = join_steps(len(cores) // n_cols, n_cols)
+        step_of = {part: i for i, step in enumerate(steps) for part in (step.one, step.other)}
+        n_parts = len(cores) + len(steps)
+        runs: dict[int, Runs] = {}
+        joins: dict[int, Join] = {}
+        roots: dict[int, Any] = {}
+        parts: dict[int, Part] = {}  # that wait for their neighbour
+        running: dict[Future[tuple[Part, Any]], int] = {}
+        begun, pixels = 0, 0
+        try:
+            while len(roots) < n_parts:
+                while begun < len(cores) and len(running) <= self._workers:
+                    running[self._pool.submit(self._clump, cores[begun])] = begun
+                    begun += 1
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    number = running.pop(future)
+                    part, rest = future.result()
+                    roots[number] = part.roots
+                    parts[number] = part
+                    if number < len(cores):
+                        runs[number] = rest
+                        pixels += part.window.pixels
+                        self._advance("segment", len(runs), len(cores), pixels)
+                    else:
+                        joins[number] = rest
+                    i = step_of.get(number)
+                    if i is not None and steps[i].one in parts and steps[i].other in parts:
+                        one, other = parts.pop(steps[i].one), parts.pop(steps[i].other)
+                        running[self._pool.submit(self._join, one, other)] = len(cores) + i
+        except BaseException:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        return _Tiled(
+            cores,
+            [runs[number] for number in range(len(cores))],
+            [roots[number] for number in range(n_parts)],
+            steps,
+            joins,
+        )
+
+    def _clump(self, core: Window) -> tuple[Part, Runs]:
+        with self._timings.stage("read"):
+            values, valid = self._readers.read(core.pad(HALO))
+        width = self._readers.grid.width
+        return clump_tile(
+            values, valid, core, width, self._clusters, self._options, stage=self._timings.stage
+        )
+
+    def _join(self, one: Part, other: Part) -> tuple[Part, Join]:
+        with self._timings.stage("eliminate"):
+            return join(one, other, self._rule)
+
+    def labels(
+        self,
+        tiled: _Tiled,
+        resolved: Sequence[npt.NDArray[np.int64]],
+        firsts: npt.NDArray[np.int64],
+    ) -> Iterator[tuple[Window, npt.NDArray[np.uint32]]]:
+        """Yield the labels of each tile in order, a few made ahead."""
+
+        def number(i: int) -> npt.NDArray[np.uint32]:
+            with self._timings.stage("label"):
+                return tiled.runs[i].labels(ids_of(resolved[i], firsts))
+
+        n_tiles, pixels = len(tiled.cores), 0
+        made = in_threads(number, range(n_tiles), self._workers)
+        for done, (core, labels) in enumerate(zip(tiled.cores, made, strict=True), start=1):
+            yield core, labels
+            pixels += core.pixels
+            self._advance("write", done, n_tiles, pixels)
