@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from swath.errors import ConfigError
+from swath.errors import ConfigError, Problems
 from swath.plan.command import Command, Pipeline, Unit
 from swath.plan.plan import make_plan
 from swath.run.assignment import Assignment
 from swath.run.prepare import threads_of_splits, write_run
-from swath.run.refuse import refuse_full_disk, refuse_local, refuse_unwritable
-from swath.run.runner import Abilities, make_runner, runner_names
+from swath.run.refuse import out_of_reach, refuse_full_disk, refuse_run, refuse_unwritable
+from swath.run.runner import Abilities, Finding, Severity, make_runner, runner_names
 from swath.settings import load_settings
 from swath.store import open_store
 
@@ -61,16 +61,70 @@ def test_disk_too_small_for_the_estimate_is_refused(lab):
     assert "Free some space" in str(caught.value)
 
 
-def test_local_files_are_refused_to_remote_runners_all_at_once(lab):
+class Elsewhere:
+    """A runner of which only what it can do and what it finds is asked."""
+
+    def __init__(self, findings=(), **abilities):
+        self.abilities = Abilities(**abilities)
+        self._findings = findings
+
+    def findings(self, splits):
+        for finding in self._findings:
+            if isinstance(finding, Exception):
+                raise finding
+            yield finding
+
+
+def test_local_files_and_all_that_the_runner_finds_are_refused_at_once(lab):
     made = lab.plan(lab.pipeline(lab.copies("ab")))
-    with pytest.raises(ConfigError, match="'cloud' works on other machines") as caught:
-        refuse_local(made, Abilities(sees_local_files=False), "cloud")
-    text = str(caught.value)
-    assert f"root_uri: {lab.root}" in text
-    assert f"copy a, input text: {lab.folder}/a.txt" in text
-    assert f"copy b, input text: {lab.folder}/b.txt" in text
-    assert "kinds.py:copy, a local file" in text
-    refuse_local(made, Abilities(), "here")
+    missing = ConfigError("the setting cloud.queue is missing.", mend="Set it.")
+    old = Finding(Severity.WARNING, "that is old.")
+    found = [Finding(Severity.ERROR, "no credentials.", "Log in."), old, missing]
+    runner = Elsewhere(found, sees_local_files=False)
+    with pytest.raises(Problems) as caught:
+        refuse_run(made, "cloud", runner, ())
+    local, *others = caught.value.errors
+    assert local.what.splitlines() == [
+        "the runner 'cloud' works on other machines, which cannot reach:",
+        f"  {lab.root}: root_uri",
+        f"  {lab.kinds}: code of the kind copy",
+        f"  {lab.folder}/a.txt: copy a, input text",
+        f"  {lab.folder}/b.txt: copy b, input text",
+    ]
+    assert [str(error) for error in others] == ["no credentials. Log in.", str(missing)]
+    assert refuse_run(made, "here", Elsewhere([old]), ()) == [old]
+    with pytest.raises(ConfigError, match=r"cloud\.queue is missing"):
+        refuse_run(made, "here", Elsewhere([old, missing]), ())
+
+
+def test_place_that_many_name_is_listed_once_and_long_lists_are_cut(tmp_path):
+    shared = tmp_path / "labels.tif"
+    units = tuple(
+        Unit(f"u{n:02}", {"labels": str(shared), "image": str(tmp_path / f"{n:02}.tif")})
+        for n in range(25)
+    )
+    for place in {uri for unit in units for uri in unit.inputs.values()}:
+        Path(place).touch()
+    command = Command("k", "swath.testing.diamond:source", "memory://b/root", units)
+    plan = make_plan([Pipeline("p", "memory://b/root", (command,))])
+    abilities = Abilities(sees_local_files=False, is_in_client=True)
+    (error,) = out_of_reach(plan, abilities, "cloud")
+    _, first, *lines = error.what.splitlines()
+    names = "; ".join(f"k u0{n}, input labels" for n in range(3))
+    assert first == f"  {shared}: {names}; ... and 22 more"
+    assert lines[0] == f"  {tmp_path}/00.tif: k u00, input image"
+    assert len(lines) == 20
+    assert lines[-1] == "  ... and 6 more"
+
+
+def test_memory_of_this_process_is_refused_to_runners_of_other_processes():
+    command = Command("k", "swath.testing.diamond:source", "memory://b/root", (Unit("a"),))
+    plan = make_plan([Pipeline("p", "memory://b/root", (command,))])
+    with pytest.raises(ConfigError, match=r"'local' works in other processes") as caught:
+        refuse_run(plan, "local", Elsewhere(), ())
+    assert "\n  memory://b/root: root_uri" in str(caught.value)
+    assert "run it with inprocess" in str(caught.value)
+    assert refuse_run(plan, "inprocess", Elsewhere(is_in_client=True), ()) == []
 
 
 def test_runner_that_is_misspelt_is_an_error():
@@ -182,5 +236,5 @@ def test_output_pinned_to_a_local_path_is_refused_for_workers_elsewhere(lab, tmp
     unit = Unit("a", outputs={"map": str(tmp_path / "map.tif")})
     command = Command("k", "swath.testing.diamond:source", "memory://bucket/root", (unit,))
     plan = make_plan([Pipeline("p", "memory://bucket/root", (command,))])
-    with pytest.raises(ConfigError, match=f"output map: {tmp_path}/map.tif"):
-        refuse_local(plan, Abilities(sees_local_files=False), "batch")
+    (error,) = out_of_reach(plan, Abilities(sees_local_files=False, is_in_client=True), "batch")
+    assert f"\n  {tmp_path}/map.tif: k a, output map" in error.what

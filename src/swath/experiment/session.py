@@ -25,12 +25,7 @@ from swath.run.folder import RunFolder
 from swath.run.lease import in_hand, starting
 from swath.run.life import Life, hand_over, take_up
 from swath.run.prepare import last_plans, results_of, write_results, write_run
-from swath.run.refuse import (
-    refuse_findings,
-    refuse_full_disk,
-    refuse_local,
-    refuse_unwritable,
-)
+from swath.run.refuse import refuse_full_disk, refuse_run, refuse_unwritable
 from swath.run.runner import NOTHING_TO_DO, Finding, Outcome, RunContext, make_runner
 from swath.run.splits import splits_of
 from swath.settings import Settings, load_settings
@@ -292,11 +287,10 @@ def refuse_plan(made: Plan, runner: str, settings: Settings) -> list[Finding]:
     Raises
     ------
     DeclarationError
-        Missing settings, extras and local files, and what the runner itself finds.
+        Missing settings and extras, files out of reach, what the runner itself finds: all of it.
     """
     carrier = make_runner(runner, settings)
-    refuse_local(made, carrier.abilities, runner)
-    return refuse_findings(carrier, splits_of(made.to_json(), settings))
+    return refuse_run(made, runner, carrier, splits_of(made.to_json(), settings))
 
 
 def requests_of(made: Plan, runner: str, settings: Settings) -> list[dict[str, Any]]:

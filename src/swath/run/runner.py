@@ -47,6 +47,8 @@ class Abilities:
         nothing is left of a run whose lock is free.
     needs_client
         True if nothing new starts without a client that follows.
+    is_in_client
+        True if the client itself does the work, so that what is in its memory is within reach.
     array_size
         Longest array of jobs; 0: it has none.
     has_array_edges
@@ -65,6 +67,7 @@ class Abilities:
     outlives_client: bool = False
     has_lock: bool = False
     needs_client: bool = False
+    is_in_client: bool = False
     array_size: int = 0
     has_array_edges: bool = False
     max_after: int = 0

@@ -32,7 +32,7 @@ class InProcessBackend:
     @property
     def abilities(self) -> Abilities:
         """One split at a time."""
-        return Abilities(parallelism=1, has_lock=True, needs_client=True)
+        return Abilities(parallelism=1, has_lock=True, needs_client=True, is_in_client=True)
 
     def findings(self, splits: Sequence[RunSplit]) -> Iterator[Finding]:  # noqa: ARG002
         """Need nothing."""
