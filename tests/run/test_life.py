@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from swath.experiment.config import load_config
 from swath.experiment.session import run_experiments
 from swath.run.earlier import Earlier, settle_with_earlier_runs
 from swath.run.folder import CANCELLED, OUTCOME, PLAN, RUN, RunFolder, runs_of
-from swath.run.lease import is_in_hand, is_locked, lock
+from swath.run.lease import client_of, is_in_hand, is_locked, lock
 from swath.run.life import (
     Life,
     cancel,
@@ -35,6 +36,7 @@ from swath.run.life import (
     try_again,
     why_stopped,
 )
+from swath.run.machine import is_elsewhere, this_machine
 from swath.run.rounds import last_round
 from swath.settings import load_settings
 
@@ -64,7 +66,9 @@ from swath.run.submit import SubmittedRunner
 
 
 class Backend:
-    abilities = Abilities(outlives_client=True, shares_cores=False, poll_s=0.05)
+    abilities = Abilities(
+        outlives_client=True, shares_cores=False, is_in_client=True, poll_s=0.05
+    )
 
     def __init__(self, settings):
         self.place = Path(str(settings["toy.place"]))
@@ -354,6 +358,39 @@ def test_detached_processes_hear_of_a_cancel_on_another_machine(s3_bucket, tmp_p
     assert (tmp_path / "u1").exists()  # it was still hanging
 
 
+def test_processes_that_a_killed_client_left_elsewhere_are_not_declared_stopped(
+    s3_bucket, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "here"))
+    folder = detach("local", f"s3://{s3_bucket}/root", tmp_path)
+    until((tmp_path / "u1.hangs").exists)
+    assert folder.read(RUN)["machine"] == this_machine()
+    os.kill(client_of(folder), signal.SIGKILL)
+    until(lambda: not is_in_hand(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    folder.write(RUN, folder.read(RUN) | {"machine": "node7 boot pid:[1]"})  # seen from another
+    with pytest.raises(
+        RunError, match="on .node7. cannot be stopped from here"
+    ) as caught:
+        cancel(folder)
+    assert f"Stop them there: swath cancel {folder.uri}" in str(caught.value)
+    assert not folder.has(OUTCOME)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "here"))
+    assert is_locked(folder, "alive")
+    folder.write(RUN, folder.read(RUN) | {"machine": this_machine()})
+    assert cancel(folder)
+    assert not is_locked(folder, "alive")
+
+
+def test_run_of_which_all_is_done_can_be_cancelled_from_anywhere(lab):
+    folder = lab.run(lab.pipeline(lab.copies("a"))).folder
+    folder.remove(OUTCOME)  # its client was killed at the last moment
+    about = folder.read(RUN) | {"runner": "local", "machine": "node7 boot pid:[1]"}
+    folder.write(RUN, about)
+    assert cancel(folder)
+    assert folder.has(OUTCOME)
+
+
 def test_processes_that_were_started_elsewhere_are_not_declared_over(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     folder = RunFolder.create(f"memory://{uuid4().hex}/root")
@@ -362,3 +399,11 @@ def test_processes_that_were_started_elsewhere_are_not_declared_over(tmp_path, m
     with pytest.raises(RunError, match="was not started on this machine"):
         take_up(folder)
     assert not folder.has(OUTCOME)
+
+
+def test_host_that_was_started_anew_has_lost_its_processes():
+    host, boot, *rest = this_machine().split(" ")
+    assert not is_elsewhere(this_machine())
+    assert not is_elsewhere(" ".join([host, "another-boot", *rest]))
+    assert is_elsewhere(" ".join([host, boot, "pid:[1]"]))  # another container
+    assert is_elsewhere(" ".join([host + "2", boot, *rest]))

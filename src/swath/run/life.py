@@ -31,6 +31,7 @@ from swath.run.events import Emit, EventReader, ignore
 from swath.run.folder import CANCELLED, OUTCOME, RUN, RunFolder
 from swath.run.interrupt import interruptible, stopped
 from swath.run.lease import Confirm, client_of, in_hand, is_in_hand, is_locked
+from swath.run.machine import is_elsewhere, this_machine
 from swath.run.prepare import results_of_run, write_results
 from swath.run.runner import (
     Cause,
@@ -104,9 +105,41 @@ class Life:
 
         Their locks are there, and the folder of the run, which all see, is on a store.
         """
+        return self._leaves_processes and not self.context.folder.is_local
+
+    @property
+    def _leaves_processes(self) -> bool:
+        """True if its processes are on one machine, and go on there without their client."""
         abilities = self.runner.abilities
-        is_on_store = not self.context.folder.is_local
-        return abilities.has_lock and abilities.outlives_client and is_on_store
+        return abilities.has_lock and abilities.outlives_client
+
+    def _note_machine(self) -> None:
+        """Note where its processes are: a run may be tried again on another machine."""
+        about = self.context.folder.read(RUN)
+        if self._leaves_processes and about.get("machine") != this_machine():
+            self.context.folder.write(RUN, about | {"machine": this_machine()})
+
+    def refuse_elsewhere(self) -> None:
+        """Refuse to call a run stopped whose processes may go on on another machine.
+
+        Raises
+        ------
+        RunError
+            If they were started there, nobody has them in hand, and not everything is done.
+        """
+        folder = self.context.folder
+        machine = folder.read(RUN).get("machine", this_machine())
+        if not self._leaves_processes or not is_elsewhere(machine) or is_in_hand(folder):
+            return
+        if {split.key for split in self.context.splits} <= folder.done():
+            return
+        host = machine.partition(" ")[0]
+        raise RunError(
+            f"the run {folder.id} was started on {host!r}, and its client there is gone; processes "
+            f"on {host!r} cannot be stopped from here.",
+            where=folder.uri,
+            mend=f"Stop them there: swath cancel {folder.uri}",
+        )
 
     def start(self) -> None:
         """Start what is not done; whoever calls has it in hand, and may be interrupted.
@@ -114,6 +147,7 @@ class Life:
         What is refused half way is stopped, and the run is over: the next one may have other
         settings. Where a service has not answered, the next client goes on from there.
         """
+        self._note_machine()
         try:
             with interruptible(lambda: self.runner.cancel(self.context)):
                 self.runner.start(self.context)
@@ -419,5 +453,6 @@ def cancel(folder: RunFolder, *, patience_s: float = 15.0) -> bool:
     if had_ended or not folder.has(OUTCOME):
         life.runner.cancel(life.context)
     if not folder.has(OUTCOME):
+        life.refuse_elsewhere()
         _conclude(folder, None)
     return True

@@ -75,6 +75,16 @@ class Process:
         return f"{self.pid} {self.machine}"
 
 
+def is_elsewhere(machine: str) -> bool:
+    """Tell whether processes that were started on `machine` may run where we cannot see them.
+
+    A host that has been started anew since then is still the same host, and they are gone.
+    """
+    host, boot, *_ = [*machine.split(" "), ""]
+    our_host, our_boot, *_ = [*this_machine().split(" "), ""]
+    return host != our_host or (boot == our_boot and machine != this_machine())
+
+
 def is_alive(pid: int) -> bool:
     """Tell whether a process of this machine runs."""
     try:

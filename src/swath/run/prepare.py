@@ -19,6 +19,7 @@ from swath.plan.plan import Plan, memory_of
 from swath.plan.scan import Memory
 from swath.run.assignment import assign
 from swath.run.folder import LATEST, PLAN, RUN, RunFolder, last_run
+from swath.run.machine import this_machine
 from swath.run.runner import Abilities
 from swath.run.splits import splits_of
 from swath.settings import Settings, cores
@@ -88,6 +89,7 @@ def write_run(
         "experiments": [pipeline.id for pipeline in plan.graph.pipelines],
         "keep_going": keep_going,
         "detached": False,
+        "machine": this_machine(),
         "settings": settings.saved(),
     }
     folder.write(RUN, about)
