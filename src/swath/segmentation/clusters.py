@@ -1,7 +1,7 @@
 """The clusters of an image: centres, the scale of its values, the largest distance of a merge.
 
-Fitted once for a whole image on a sample of it (`swath.segmentation.sample`), then the same for all
-tiles. One idea: everything that a tile must know of the rest of the image is in this one value.
+Fitted once for a whole image (`swath.segmentation.fit`), then the same for all tiles. One idea:
+everything that a tile must know of the rest of the image is in this one value.
 """
 
 from __future__ import annotations
