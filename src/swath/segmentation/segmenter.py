@@ -27,7 +27,8 @@ from swath.raster.cog import write_cog
 from swath.raster.spec import Raster, Stack
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
-from swath.segmentation.clusters import Clusters, fit_clusters
+from swath.segmentation.clusters import Clusters
+from swath.segmentation.fit import fit_clusters
 from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
 from swath.segmentation.part import Join, Part, Step, join, join_steps
 from swath.segmentation.readers import Image, Readers, image_of
