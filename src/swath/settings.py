@@ -225,6 +225,14 @@ class Settings:
         found = {n: v.value for n, v in self._values.items() if n.startswith(prefix)}
         return {n.removeprefix(prefix): v for n, v in found.items() if v is not None}
 
+    def of_commands(self) -> dict[str, tuple[str, str]]:
+        """Return kind and origin of every setting of one kind of command that somebody set."""
+        return {
+            name: (name.split(".")[1], value.origin)
+            for name, value in self._values.items()
+            if name.startswith("commands.")
+        }
+
     def required(self, name: str, purpose: str) -> str:
         """Return a setting without which something cannot be done.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ConfigError, Problems
+from swath.experiment.session import refuse_plan
 from swath.plan.command import Command, Pipeline, Unit
 from swath.plan.plan import make_plan
 from swath.run.assignment import Assignment
@@ -238,3 +239,16 @@ def test_output_pinned_to_a_local_path_is_refused_for_workers_elsewhere(lab, tmp
     plan = make_plan([Pipeline("p", "memory://bucket/root", (command,))])
     (error,) = out_of_reach(plan, Abilities(sees_local_files=False, is_in_client=True), "batch")
     assert f"\n  {tmp_path}/map.tif: k a, output map" in error.what
+
+
+def test_settings_of_a_kind_that_nobody_has_are_warned_of(lab):
+    made = lab.plan(lab.pipeline(lab.copies("a")))
+    words = ["commands.cpoy.cpus=2", "commands.zzz.gpus=1", "commands.copy.cpus=2"]
+    settings = load_settings([*words, "commands.train.gpus=1"], environment={})
+    found = refuse_plan(made, "inprocess", settings)
+    none = "is set (command line), and this plan has no command of the kind"
+    assert [(item.what, item.mend) for item in found] == [
+        (f"commands.cpoy.cpus {none} 'cpoy'.", "Did you mean 'copy'?"),
+        (f"commands.zzz.gpus {none} 'zzz'.", "It has: copy."),
+    ]
+    assert {item.severity for item in found} == {Severity.WARNING}

@@ -7,11 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pkgutil import iter_modules
 from typing import Any
 
+import swath.commands
 from swath.errors import DeclarationError, Problems, SwathError
 from swath.experiment.config import Declared
 from swath.experiment.experiment import Experiment
@@ -26,7 +29,14 @@ from swath.run.lease import in_hand, starting
 from swath.run.life import Life, hand_over, take_up
 from swath.run.prepare import last_plans, results_of, write_results, write_run
 from swath.run.refuse import refuse_full_disk, refuse_run, refuse_unwritable
-from swath.run.runner import NOTHING_TO_DO, Finding, Outcome, RunContext, make_runner
+from swath.run.runner import (
+    NOTHING_TO_DO,
+    Finding,
+    Outcome,
+    RunContext,
+    Severity,
+    make_runner,
+)
 from swath.run.splits import splits_of
 from swath.settings import Settings, load_settings
 
@@ -290,7 +300,24 @@ def refuse_plan(made: Plan, runner: str, settings: Settings) -> list[Finding]:
         Missing settings and extras, files out of reach, what the runner itself finds: all of it.
     """
     carrier = make_runner(runner, settings)
-    return refuse_run(made, runner, carrier, splits_of(made.to_json(), settings))
+    warnings = refuse_run(made, runner, carrier, splits_of(made.to_json(), settings))
+    return [*_settings_of_no_kind(made, settings), *warnings]
+
+
+def _settings_of_no_kind(made: Plan, settings: Settings) -> Iterator[Finding]:
+    """Warn of settings of kinds that neither Swath nor the plan has; another plan may have them."""
+    planned = {node.command.kind for node in made.graph.nodes}
+    known = {*planned, *(module.name for module in iter_modules(swath.commands.__path__))}
+    for name, (kind, origin) in settings.of_commands().items():
+        if kind not in known:
+            close = get_close_matches(kind, known, n=1)
+            yield Finding(
+                Severity.WARNING,
+                f"{name} is set ({origin}), and this plan has no command of the kind {kind!r}.",
+                f"Did you mean {close[0]!r}?"
+                if close
+                else f"It has: {', '.join(sorted(planned))}.",
+            )
 
 
 def requests_of(made: Plan, runner: str, settings: Settings) -> list[dict[str, Any]]:
