@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import math
-import os
 import re
 from pathlib import Path
-from typing import Literal
 
 import click
 
+from swath.cli.files import check_target, make_folder_of, parse_bands, parse_nodata
 from swath.cli.options import json_option, verbose_option
 from swath.errors import ConfigError
 
@@ -49,10 +46,10 @@ def command(
     With several images, or a folder of them, OUT is a folder: one map per image, of its name.
     """
     pairs = _pairs(images, out)
-    selected, missing, device = _bands(bands), _nodata(nodata), _device(device)
+    selected, missing, device = parse_bands(bands), parse_nodata(nodata), _device(device)
     inputs = [bundle, *(Path(image) for image, _ in pairs)]
     for _, target in pairs:
-        _check_target(target, inputs, overwrite)
+        check_target(target, inputs, overwrite)
     from swath.learn.bundle.read import open_bundle, predict_image
     from swath.raster import Raster
 
@@ -61,7 +58,7 @@ def command(
         if batch_size is not None:
             options = options.replace(batch_size=batch_size)
         for _, target in pairs:
-            _make_folder_of(target)
+            make_folder_of(target)
         for image, target in pairs:
             predict_image(
                 opened,
@@ -104,75 +101,6 @@ def _pairs(images: tuple[str, ...], out: Path) -> list[tuple[str, Path]]:
             mend="Predict images of one name in separate calls.",
         )
     return pairs
-
-
-def _check_target(target: Path, inputs: list[Path], overwrite: bool) -> None:
-    """Refuse a target that is a folder or an input, or that exists and is not to be replaced."""
-    try:
-        taken, is_folder = target.exists(), target.is_dir()
-        read = [path for path in inputs if path.resolve() == target.resolve()]
-        if taken:  # two names of one file, too
-            read += [path for path in inputs if path.exists() and path.samefile(target)]
-    except OSError as error:
-        raise _unusable(target, error) from error
-    if read:
-        raise ConfigError(
-            f"{target} is read, and would be written, too.",
-            where="OUT",
-            mend="Give another OUT: an input is never replaced, not even with --overwrite.",
-        )
-    if is_folder:
-        raise ConfigError(
-            f"{target} is a folder.",
-            where="OUT",
-            mend=f"Give a file, for example {target / 'map.tif'}.",
-        )
-    if taken and not overwrite:
-        raise ConfigError(f"{target} exists.", mend="Give --overwrite, or another OUT.")
-    folder = next(each for each in target.absolute().parents if each.exists())
-    if not folder.is_dir():
-        raise _unusable(target, NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder"))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unusable(target, PermissionError(errno.EACCES, f"{folder} may not be written to"))
-
-
-def _make_folder_of(target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(target, error) from error
-
-
-def _unusable(target: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"{target} cannot be written: {error.strerror}.",
-        where="OUT",
-        mend="Give an OUT whose folder exists or can be made.",
-    )
-
-
-def _bands(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text, re.ASCII):
-        raise ConfigError(
-            f"{text!r} is no list of bands, which are counted from 0.",
-            where="--bands",
-            mend="Write, for example, --bands 0,1,2.",
-        )
-    return tuple(int(part) for part in text.split(","))
-
-
-def _nodata(value: float | None) -> float | Literal["nan"] | None:
-    if value is None or math.isfinite(value):
-        return value
-    if math.isnan(value):
-        return "nan"
-    raise ConfigError(
-        f"{value} is no value of missing pixels.",
-        where="--nodata",
-        mend="Give a number, or nan.",
-    )
 
 
 def _device(name: str) -> str:
