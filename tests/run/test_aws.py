@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,19 @@ def test_region_and_profile_are_those_of_the_settings(
         aws.client("batch", settings_of("aws.profile=none-such"))
     with pytest.raises(ConfigError, match=r"no AWS region is set.*aws\.region=NAME"):
         aws.client("batch", settings_of())
+
+
+def test_clients_share_a_session_until_settings_or_environment_change(
+    batch: FakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def credentials(*overrides: str, service: str = "batch") -> Any:
+        return aws.client(service, settings_of(*overrides))._get_credentials()
+
+    first = credentials()
+    assert credentials(service="sts") is first, "a role would be assumed once"
+    assert credentials("aws.region=eu-west-1") is not first
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    assert credentials().access_key == "another"
 
 
 def test_tags_are_those_of_the_user_and_ours() -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import swath
@@ -34,6 +36,8 @@ _THROTTLED = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
 _FORBIDDEN = re.compile("AccessDenied|Unauthorized|Forbidden|NotAuthorized")
 _CREDENTIALS = re.compile("ExpiredToken|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot")
 _VERSION_IN_TAG = re.compile(r"[^@]*:v?(\d+\.\d+(?:\.\w+)*)(?:-[\w.-]*)?")
+_making = threading.Lock()
+"""Sessions of boto3 are not safe in several threads, their clients are."""
 
 
 def _region(settings: Settings) -> str | None:
@@ -61,15 +65,32 @@ def client(service: str, settings: Settings, *, attempts: int = ATTEMPTS) -> Any
     ConfigError
         If there is no region, or no such profile.
     """
-    boto3 = require("boto3", extra="aws", purpose="by the runners on AWS")
+    require("boto3", extra="aws", purpose="by the runners on AWS")
     config = require("botocore.config", extra="aws", purpose="by the runners on AWS").Config(
         # Standard: exponential pauses with jitter, for throttling and lost connections alike.
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra=f"swath/{swath.__version__}",
     )
-    with asked("the AWS configuration"):
-        session = boto3.Session(profile_name=settings["aws.profile"], region_name=_region(settings))
+    variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    with asked("the AWS configuration"), _making:
+        session = _session(
+            settings["aws.profile"], _region(settings), tuple(sorted(variables.items()))
+        )
         return session.client(service, config=config)
+
+
+@lru_cache(maxsize=4)
+def _session(
+    profile: str | None,
+    region: str | None,
+    variables: tuple[tuple[str, str], ...],  # noqa: ARG001 - read when it is made, kept by it
+) -> Any:
+    """Return the session of all clients with these settings, in this environment.
+
+    A role is assumed and a code asked for once, and descriptions of services are read once.
+    """
+    boto3 = require("boto3", extra="aws", purpose="by the runners on AWS")
+    return boto3.Session(profile_name=profile, region_name=region)
 
 
 @contextmanager
