@@ -57,19 +57,7 @@ def trace_chains(
     across the corner.
     """
     height, width = labels.shape[0] - 2, labels.shape[1] - 2
-    pending = np.zeros((height, width), np.uint8)  # a bit for each heading
-    n_edges, n_starts = 0, 0
-    for row in range(height):
-        for col in range(width):
-            own = labels[row + 1, col + 1]
-            if own == 0:
-                continue
-            for heading in range(4):
-                if _is_edge(labels, row + 1, col + 1, heading):
-                    pending[row, col] |= 1 << heading
-                    n_edges += 1
-                    if _is_start(labels, row + 1, col + 1, heading):
-                        n_starts += 1
+    pending, n_edges, n_starts = _find_edges(labels)
     vertices = np.empty((n_edges, 2), np.int32)
     chains = np.empty((n_starts + n_edges // 4, 5), np.int64)
     n_vertices, n_chains = 0, 0
@@ -95,10 +83,29 @@ def trace_chains(
 
 
 @compiled
+def _find_edges(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], int, int]:
+    """Return the edges of each pixel, a bit for each heading; how many; how many start a chain."""
+    height, width = labels.shape[0] - 2, labels.shape[1] - 2
+    edges = np.zeros((height, width), np.uint8)
+    n_edges, n_starts = 0, 0
+    for row in range(height):
+        for col in range(width):
+            if labels[row + 1, col + 1] == 0:
+                continue
+            for heading in range(4):
+                if _is_edge(labels, row + 1, col + 1, heading):
+                    edges[row, col] |= 1 << heading
+                    n_edges += 1
+                    if _is_start(labels, row + 1, col + 1, heading):
+                        n_starts += 1
+    return edges, n_edges, n_starts
+
+
+@compiled
 def _is_edge(labels: npt.NDArray[np.int64], row: int, col: int, heading: int) -> bool:
     """Return whether something else lies to the right of a pixel, seen along a heading."""
     right = (heading + 1) % 4
-    return labels[row + _STEP_ROW[right], col + _STEP_COL[right]] != labels[row, col]
+    return bool(labels[row + _STEP_ROW[right], col + _STEP_COL[right]] != labels[row, col])
 
 
 @compiled
@@ -117,7 +124,8 @@ def _is_start(labels: npt.NDArray[np.int64], row: int, col: int, heading: int) -
 
 @compiled
 def _is_inside(labels: npt.NDArray[np.int64], row: int, col: int) -> bool:
-    return 0 < row < labels.shape[0] - 1 and 0 < col < labels.shape[1] - 1
+    height, width = labels.shape
+    return bool(0 < row < height - 1 and 0 < col < width - 1)
 
 
 @compiled

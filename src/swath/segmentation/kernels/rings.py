@@ -1,4 +1,4 @@
-"""Rings from chains of pixel edges: joined, cut where they touch themselves, holes given to shells."""
+"""Rings from chains of pixel edges: joined, cut where they touch themselves, given to shells."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def _signed_area(vertices: Vertices, begin: int, end: int, box: npt.NDArray[np.i
     for i in range(begin, end):
         row, col = np.int64(vertices[i, 0]), np.int64(vertices[i, 1])
         # An edge down has the pixels of its segment to the right of it, an edge up to the left.
-        area -= (row - np.int64(vertices[last, 0])) * col
+        area -= int((row - np.int64(vertices[last, 0])) * col)
         last = i
         box[0], box[1] = min(box[0], row), min(box[1], col)
         box[2], box[3] = max(box[2], row), max(box[3], col)
