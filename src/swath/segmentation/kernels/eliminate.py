@@ -83,6 +83,7 @@ def eliminate_small(
         size = active_from[node] // N_PASSES
         if size < min_size:
             last_pass[size] = max(last_pass[size], active_from[node] % N_PASSES)
+    has_open = (open_from != NEVER).any()
     small = np.empty(n, np.int32)
     n_small = 0
     for node in range(n):
@@ -108,27 +109,18 @@ def eliminate_small(
             if n_turn == 0:
                 break
             time = size * N_PASSES + number
-            is_settled = False
-            while not is_settled:
-                is_settled = True
-                for i in range(n_turn):
-                    node = turn[i]
-                    if active_from[node] > time or has_spread[node]:
-                        continue
-                    if open_from[node] > time:
-                        target[i] = _choice(
-                            node, time, nodes, offsets, neighbours, parents, next_list,
-                            active_from, open_from, scale, limit,
-                        )  # fmt: skip
-                        if target[i] != _IS_OPEN:
-                            continue
-                        open_from[node] = time
-                    is_settled = False
-                    has_spread[node] = True
-                    _spread(
+            for i in range(n_turn):
+                node = turn[i]
+                if active_from[node] <= time and open_from[node] > time:
+                    target[i] = _choice(
                         node, time, nodes, offsets, neighbours, parents, next_list,
-                        active_from, open_from,
+                        active_from, scale, limit,
                     )  # fmt: skip
+            if has_open:
+                _open_reached(
+                    turn[:n_turn], time, nodes, offsets, neighbours, parents, next_list,
+                    active_from, open_from, has_spread,
+                )  # fmt: skip
             n_left = 0
             for i in range(n_turn):
                 node = turn[i]
@@ -149,7 +141,6 @@ def eliminate_small(
 
 
 _NOBODY = -1
-_IS_OPEN = -2
 
 
 @compiled
@@ -162,11 +153,10 @@ def _choice(
     parents: npt.NDArray[np.int32],
     next_list: npt.NDArray[np.int32],
     active_from: Times,
-    open_from: Times,
     scale: npt.NDArray[np.float64],
     limit: float,
 ) -> int:
-    """Return the neighbour that a node merges into, or `_NOBODY`; `_IS_OPEN` if one is open."""
+    """Return the neighbour that a node merges into, or `_NOBODY`."""
     n_bands = scale.size
     size = nodes[node, 0]
     nearest, chosen = np.inf, _NOBODY
@@ -176,8 +166,6 @@ def _choice(
             other = root_of(parents, neighbours[i])
             if other == node or other == chosen:
                 continue
-            if open_from[other] <= time:
-                return _IS_OPEN
             if nodes[other, 0] <= size or active_from[other] > time:
                 continue
             distance = 0.0
@@ -191,6 +179,62 @@ def _choice(
                 nearest, chosen = distance, other
         listed = next_list[listed]
     return chosen
+
+
+@compiled
+def _open_reached(
+    turn: npt.NDArray[np.int32],
+    time: int,
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+    has_spread: npt.NDArray[np.bool_],
+) -> None:
+    """Open all whose turn it is that open nodes reach, and what these might choose."""
+    n_turn = turn.size
+    is_settled, is_forward = False, True
+    while not is_settled:
+        is_settled = True
+        for i in range(n_turn):  # forth and back, so that it spreads both ways
+            node = turn[i if is_forward else n_turn - 1 - i]
+            if active_from[node] > time or has_spread[node]:
+                continue
+            if open_from[node] > time:
+                if not _touches_open(
+                    node, time, offsets, neighbours, parents, next_list, open_from
+                ):  # fmt: skip
+                    continue
+                open_from[node] = time
+            is_settled = False
+            has_spread[node] = True
+            _spread(
+                node, time, nodes, offsets, neighbours, parents, next_list,
+                active_from, open_from,
+            )  # fmt: skip
+        is_forward = not is_forward
+
+
+@compiled
+def _touches_open(
+    node: int,
+    time: int,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    open_from: Times,
+) -> bool:
+    listed = node
+    while listed >= 0:
+        for i in range(offsets[listed], offsets[listed + 1]):
+            if open_from[root_of(parents, neighbours[i])] <= time:
+                return True
+        listed = next_list[listed]
+    return False
 
 
 @compiled
