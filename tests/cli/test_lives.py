@@ -280,8 +280,10 @@ def test_retry_runs_only_what_failed_and_tells_only_of_itself(lives: Lives, runn
     assert len(list(runs_of(lives.shop.root))) == 1
     assert state(lives) == "done"
     again = lives.swath("retry", "--root", lives.shop.root)
-    assert again.exit_code == 2
-    assert f"everything of the run {lives.folder.id} is done" in again.err
+    assert again.exit_code == 0
+    assert f"everything of the run {lives.folder.id} is done already" in again.err
+    assert "all.txt" in again.out
+    assert lives.units("unit_done") == {"one": 1, "two": 1, "all": 1}
 
 
 def test_retry_that_fails_again_says_why(lives: Lives) -> None:
@@ -330,8 +332,8 @@ def test_split_that_did_not_start_in_a_retry_has_not_failed_in_it(lives: Lives) 
     assert answer.exit_code == 1
     assert "copy a-first: ValueError" in answer.err
     assert "copy two" not in answer.err
-    assert "1 splits that depend on it did not start" in answer.err
-    assert "1 other splits were not started after that; --keep-going would" in answer.err, (
+    assert "1 split that depends on it did not start" in answer.err
+    assert "1 other split was not started after that; --keep-going would do it" in answer.err, (
         answer.err
     )
 
@@ -414,9 +416,16 @@ def test_logs_refuse_options_that_do_not_go_together(lives: Lives, swath_cli: An
         assert answer.exit_code == 2
         assert "--follow prints lines" in answer.err
     assert swath_cli("logs", lives.folder.uri, "copy*", "--backend").out == ""
+    assert "service kept nothing" in swath_cli("logs", lives.folder.uri, "--backend").err
     wrong = swath_cli("logs", lives.folder.uri, "cpoy*", "--backend")
     assert wrong.exit_code == 2
     assert "there are: copy-" in wrong.err
+
+
+def test_doctor_tells_that_a_runner_without_needs_is_fine(swath_cli: Any) -> None:
+    answer = swath_cli("doctor", "inprocess")
+    assert answer.exit_code == 0
+    assert answer.out.split() == "ok splits are done in this process, one after another".split()
 
 
 def test_worker_of_another_version_refuses_and_the_status_says_so(lives: Lives) -> None:

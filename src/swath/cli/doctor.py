@@ -32,6 +32,8 @@ def command(
         told = [{"severity": f.severity, "what": f.what, "mend": f.mend} for f in findings]
         click.echo(json.dumps(told, indent=1))
     else:
+        if not findings:
+            click.echo(f"the runner {runner} has nothing to check.")
         for finding in findings:
             click.echo(f"{_MARKS[finding.severity]:>7}  {finding.what}")
             if finding.mend:

@@ -53,6 +53,15 @@ def _left(folder: RunFolder, outcome: Outcome) -> Iterator[str]:
             behind.add(split["key"])
     dependants = behind.intersection(outcome.waiting)
     if dependants:
-        yield f"{len(dependants)} splits that depend on it did not start."
+        n, verb = len(dependants), "depends" if len(dependants) == 1 else "depend"
+        yield f"{n} {_splits(n)} that {verb} on it did not start."
     if outcome.failed and (others := len(outcome.waiting) - len(dependants)):
-        yield f"{others} other splits were not started after that; --keep-going would do them."
+        was, them = ("was", "it") if others == 1 else ("were", "them")
+        yield (
+            f"{others} other {_splits(others)} {was} not started after that; --keep-going would do "
+            f"{them}."
+        )
+
+
+def _splits(n: int) -> str:
+    return "split" if n == 1 else "splits"

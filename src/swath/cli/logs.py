@@ -45,6 +45,10 @@ def command(
     if as_json:
         click.echo(json.dumps(texts, indent=1))
         return
+    if backend and not texts:
+        click.echo(
+            "the runner's own service kept nothing; see swath logs without --backend.", err=True
+        )
     for key, text in texts.items():
         click.echo(f"==> {key} <==\n{text}", nl=not text.endswith("\n"))
 

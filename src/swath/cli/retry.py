@@ -15,7 +15,7 @@ from swath.cli.progress import following
 from swath.cli.run import end_of, tell_detached
 from swath.run.folder import RunFolder
 from swath.run.life import try_again
-from swath.run.status import RunStatus
+from swath.run.status import RunStatus, SplitState
 
 
 @click.command("retry")
@@ -34,7 +34,10 @@ def command(run: str, root: str | None, detach: bool, as_json: bool, verbose: bo
     folder = RunFolder.find(run, root)
     status = RunStatus(folder)
     with following(status) as progress:
+        had_succeeded = all(s.state is SplitState.DONE for s in status.splits.values())
         outcome = try_again(folder, progress.emit, status.events, is_detached=detach)
+    if had_succeeded:
+        click.echo(f"everything of the run {folder.id} is done already.", err=True)
     if outcome is None:
         tell_detached(folder)
         return 0

@@ -40,6 +40,7 @@ from swath.run.runner import (
     Runner,
     Seen,
     make_runner,
+    outcome_of,
     unconfirmed,
 )
 from swath.run.splits import splits_of
@@ -209,6 +210,13 @@ class Life:
             raise
         self.context.confirm()
         _conclude(folder, outcome)
+        return outcome
+
+    def conclude_done(self) -> Outcome:
+        """Write down that everything is done, also of a run that was stopped at the last moment."""
+        splits = self.context.splits
+        outcome = outcome_of(splits, [split.key for split in splits], ())
+        _conclude(self.context.folder, outcome)
         return outcome
 
     def wait_until_still(self) -> None:
@@ -392,6 +400,8 @@ def try_again(
 ) -> Outcome | None:
     """Run what of a run failed, and what never started for that reason; None if detached.
 
+    Where everything is done, nothing is started.
+
     Parameters
     ----------
     folder, emit, events
@@ -402,7 +412,7 @@ def try_again(
     Raises
     ------
     ConfigError
-        If it goes on, or if everything is done.
+        If it goes on.
     """
     if goes_on(folder):
         raise ConfigError(
@@ -413,7 +423,7 @@ def try_again(
     with in_hand(folder) as confirm:
         life = Life.of(folder, emit, events, confirm)
         if {split.key for split in life.context.splits} <= folder.done():
-            raise ConfigError(f"everything of the run {folder.id} is done.", where=folder.uri)
+            return life.conclude_done()
         life.wait_until_still()
         folder.remove(OUTCOME)
         folder.remove(CANCELLED)

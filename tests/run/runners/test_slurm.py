@@ -427,7 +427,7 @@ def test_what_slurm_refuses_has_failed_in_its_words_and_what_waits_is_not_submit
     outcome = run.run()
     assert outcome.done == ("chip-0", "chip-1", "chip-2")
     assert outcome.failed == ("train-0",)
-    assert "Slurm refuses it: sbatch: error: invalid partition" in outcome.reasons["train-0"]
+    assert "Slurm refuses it: invalid partition" in outcome.reasons["train-0"]
     assert outcome.waiting == ("predict-0", "predict-1", "predict-2")
     assert len(run.queue()) == 3
 

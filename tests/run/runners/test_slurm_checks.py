@@ -10,6 +10,7 @@ from swath.plan.command import Resources
 from swath.run.runner import Finding, Severity
 from swath.run.runners.slurm import SlurmBackend
 from swath.run.runners.slurm_checks import offers_in, partition_findings
+from swath.run.runners.slurm_programs import SlurmRefusedError, call
 from swath.run.splits import RunSplit
 from swath.settings import load_settings
 from swath.testing.slurm import OneNodeSlurm
@@ -106,3 +107,22 @@ def test_without_slurm_it_says_where_to_go(monkeypatch: pytest.MonkeyPatch):
     assert finding.severity is Severity.ERROR
     assert "there is no sbatch on the path" in finding.what
     assert "login node" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("stderr", "told"),
+    [
+        ("sbatch: welcome\nsbatch: error: invalid  account\n", "invalid account"),
+        ("sbatch: lua: hello\nallocation failure: no node\n", "allocation failure: no node"),
+        ("squeue: who knows", "who knows"),
+        ("", "exit code 3"),
+    ],
+)
+def test_program_that_fails_is_told_without_what_the_site_says_beside(tmp_path, stderr, told):
+    (tmp_path / "said").write_text(stderr)
+    program = tmp_path / "sbatch"
+    program.write_text(f"#!/bin/sh\ncat '{tmp_path}/said' >&2\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(SlurmRefusedError) as caught:
+        call(str(program))
+    assert str(caught.value) == told

@@ -11,7 +11,16 @@ from typing import Any
 from swath.run.assignment import Assignment
 from swath.run.drive import DrivenRunner
 from swath.run.events import EventWriter
-from swath.run.runner import Abilities, Cause, Finding, JobState, RunContext, Runner, Seen
+from swath.run.runner import (
+    Abilities,
+    Cause,
+    Finding,
+    JobState,
+    RunContext,
+    Runner,
+    Seen,
+    Severity,
+)
 from swath.run.splits import RunSplit
 from swath.run.worker import run_assignment
 from swath.settings import Settings
@@ -35,8 +44,8 @@ class InProcessBackend:
         return Abilities(parallelism=1, has_lock=True, needs_client=True, is_in_client=True)
 
     def findings(self, splits: Sequence[RunSplit]) -> Iterator[Finding]:  # noqa: ARG002
-        """Need nothing."""
-        return iter(())
+        """Need nothing but this process."""
+        yield Finding(Severity.FINE, "splits are done in this process, one after another")
 
     def requests(self, context: RunContext) -> list[dict[str, Any]]:  # noqa: ARG002
         """Submit nothing."""

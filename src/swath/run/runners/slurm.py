@@ -34,7 +34,7 @@ from swath.run.runners.slurm_checks import (
     partition_findings,
     trial_findings,
 )
-from swath.run.runners.slurm_programs import PAUSES_S, RefusedError, call, patiently
+from swath.run.runners.slurm_programs import PAUSES_S, SlurmRefusedError, call, patiently
 from swath.run.runners.slurm_queue import Place, Queue, Record, cancel, own_records
 from swath.run.runners.slurm_request import SCRIPT, output_of, request_of
 from swath.run.runners.slurm_state import NEVER, forgotten, refused, seen_of, unsubmitted
@@ -165,7 +165,7 @@ class SlurmBackend:
             try:
                 told = call(*arguments, script=SCRIPT, variables=variables)
                 return told.partition(";")[0].strip()  # the name of a cluster may follow
-            except RefusedError as error:
+            except SlurmRefusedError as error:
                 return refused(error.what)
             except UnansweredError:
                 if pause is None:

@@ -31,7 +31,11 @@ _NOT_OURS = re.compile("SLURM_(?!CONF|JWT$)|(SQUEUE|SCANCEL|SACCT|SINFO)_|SBATCH
 Those that choose where jobs go stay: SBATCH_CONSTRAINT, SBATCH_RESERVATION and so on."""
 
 
-class RefusedError(RunError):
+_PROGRAM = re.compile(r"^s[a-z]+: ")
+_FAILED = re.compile("(error|fatal|allocation failure): ")
+
+
+class SlurmRefusedError(RunError):
     """Slurm does not do what it was asked, in Slurm's words."""
 
 
@@ -53,7 +57,7 @@ def call(*arguments: str, script: str = "", variables: Mapping[str, str] | None 
         If it is not installed.
     UnansweredError
         If the controller does not answer.
-    RefusedError
+    SlurmRefusedError
         If Slurm refuses what it is asked.
     """
     program = arguments[0]
@@ -76,10 +80,25 @@ def call(*arguments: str, script: str = "", variables: Mapping[str, str] | None 
         raise UnansweredError(f"{program} has not ended within {CALL_S:.0f} s.") from None
     if told.returncode == 0:
         return told.stdout
-    said = " ".join(told.stderr.split()) or f"exit code {told.returncode}"
-    if _UNANSWERED.search(said):
+    said = _said(told.stderr) or f"exit code {told.returncode}"
+    if _UNANSWERED.search(told.stderr):
         raise UnansweredError(f"Slurm does not answer: {said}", mend="See sinfo and scontrol ping.")
-    raise RefusedError(said)
+    raise SlurmRefusedError(said)
+
+
+def _said(stderr: str) -> str:
+    """Return the errors of a program without its name; all that it says if it names none so.
+
+    Sites have their programs greet, warn and advise on the same stream.
+
+    Examples
+    --------
+    >>> _said("sbatch: welcome\\nsbatch: error: Batch job submission failed: Invalid account")
+    'Batch job submission failed: Invalid account'
+    """
+    lines = [_PROGRAM.sub("", line.strip()) for line in stderr.splitlines()]
+    errors = [line for line in lines if _FAILED.match(line)]
+    return " ".join(" ".join(errors or lines).replace("error: ", "").split())
 
 
 def patiently(action: Callable[[], _Result], pauses_s: Iterable[float] = PAUSES_S) -> _Result:

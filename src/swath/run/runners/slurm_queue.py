@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from swath.run.runners.slurm_programs import RefusedError, call
+from swath.run.runners.slurm_programs import SlurmRefusedError, call
 
 Place = tuple[str, int | None]
 """Id of a job, and the index of an element if it is an array."""
@@ -207,7 +207,7 @@ def cancel(job_ids: Collection[str], *, only_waiting: bool) -> None:
     """Cancel jobs, or only those of their elements that have not started."""
     words = ["scancel", "--quiet", *(["--state=PENDING"] if only_waiting else [])]
     for some in _parts(job_ids):
-        with suppress(RefusedError):  # it ended meanwhile
+        with suppress(SlurmRefusedError):  # it ended meanwhile
             call(*words, *some)
 
 
@@ -224,7 +224,7 @@ def _of_some(
 ) -> list[Record]:
     found: list[Record] = []
     for some in _parts(job_ids):
-        with suppress(RefusedError):  # there are no such jobs, or no accounts
+        with suppress(SlurmRefusedError):  # there are no such jobs, or no accounts
             found += read(call(*command, f"--jobs={','.join(some)}"))
     return found
 
