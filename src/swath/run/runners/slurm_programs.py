@@ -87,13 +87,13 @@ def call(*arguments: str, script: str = "", variables: Mapping[str, str] | None 
 
 
 def _said(stderr: str) -> str:
-    """Return the errors of a program without its name; all that it says if it names none so.
+    r"""Return the errors of a program without its name; all that it says if it names none so.
 
     Sites have their programs greet, warn and advise on the same stream.
 
     Examples
     --------
-    >>> _said("sbatch: welcome\\nsbatch: error: Batch job submission failed: Invalid account")
+    >>> _said("sbatch: welcome\nsbatch: error: Batch job submission failed: Invalid account")
     'Batch job submission failed: Invalid account'
     """
     lines = [_PROGRAM.sub("", line.strip()) for line in stderr.splitlines()]
