@@ -20,11 +20,10 @@ from swath.raster.reader import open_raster
 from swath.raster.spec import Raster
 from swath.scene.reader import open_scene
 from swath.scene.spec import IGNORE, ClassConfig, Scene
+from swath.stats.stretch import NOTHING, stretched
 
-STRETCH = (2.0, 98.0)  # percentiles that become black and white
 BACKGROUND = (255, 255, 255)
 INK = (40, 40, 40)
-NOTHING = (225, 225, 225)
 UNKNOWN = "no label or data"
 GAP = 12
 FONT_PX = 15
@@ -90,20 +89,6 @@ def write_preview(
     panels = [panel.repeat(factor, axis=0).repeat(factor, axis=1) for panel in panels]
     titles = (f"image: {scene.id}", "truth", "prediction")
     compose(panels, titles, classes, colours).save(path, format="PNG", optimize=True)
-
-
-def stretched(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return ``(y, x, 3)`` uint8 for ``(band, y, x)`` values, stretched band by band."""
-    bands = values if len(values) == 3 else values[[0, 0, 0]]
-    picture = np.empty((*valid.shape, 3), np.uint8)
-    for index, band in enumerate(bands):
-        numbers = band.astype(np.float64)
-        known = numbers[valid & np.isfinite(numbers)]
-        low, high = np.percentile(known, STRETCH) if known.size else (0.0, 1.0)
-        share = (numbers - low) / (high - low if high > low else 1.0)
-        picture[..., index] = np.rint(255 * np.clip(np.nan_to_num(share), 0, 1))
-    picture[~valid] = NOTHING
-    return picture
 
 
 def compose(
