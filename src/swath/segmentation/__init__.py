@@ -1,4 +1,4 @@
-"""Segmentation of large areas after Shepherd, Bunting and Dymond (2019), and statistics of segments.
+"""Segmentation of large areas after Shepherd, Bunting and Dymond (2019); statistics of segments.
 
 Here is what is computed for a window, a tile or a table. Not here: how tiles become units of
 commands (`swath.commands`), nor the command line.

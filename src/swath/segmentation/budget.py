@@ -27,7 +27,7 @@ OUTPUT_BYTES = 6
 """Bytes on disk per pixel while labels are written: 4 as they are, 2 for the compressed file."""
 
 SMALLEST_TILE = 512
-LARGEST_TILE = 2048
+LARGEST_TILE = 1024
 TILES_PER_WORKER = 3
 """As many tiles for each worker, at least, where the image is large enough."""
 

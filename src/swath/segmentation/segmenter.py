@@ -24,15 +24,19 @@ from swath.errors import ConfigError, DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
 from swath.raster.cog import write_cog
+from swath.raster.reader import open_raster
 from swath.raster.spec import Raster, Stack
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.fit import fit_clusters
+from swath.segmentation.kernels.compiled import is_on_disk
+from swath.segmentation.kernels.eliminate import eliminate_small
 from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
 from swath.segmentation.part import Join, Part, Step, join, join_steps
 from swath.segmentation.readers import Image, Readers, image_of
 from swath.segmentation.spec import HALO, SegmentOptions
+from swath.segmentation.statistics.spec import StatisticsOptions
 from swath.segmentation.tile import Runs, clump_tile, merge_rule
 from swath.segmentation.timings import Timings
 from swath.store import normalise, open_store
@@ -71,6 +75,18 @@ class Segmented:
     clusters: Clusters
     timings: Timings
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what scripts want to know, as JSON values."""
+        return {
+            "labels": str(self.path),
+            "n_segments": self.n_segments,
+            "shape": list(self.grid.shape),
+            "max_distance": self.clusters.max_distance,
+            "workers": self.timings.workers,
+            "wall_s": round(self.timings.wall_s, 3),
+            "busy_s": {name: round(value, 3) for name, value in self.timings.busy_s().items()},
+        }
+
 
 def segment(
     images: Image | Sequence[Image],
@@ -82,9 +98,14 @@ def segment(
     workers: int | None = None,
     max_reads: int | None = None,
     tile_size: int | None = None,
+    statistics: Sequence[str] = (),
+    statistics_out: str | PathLike[str] | None = None,
+    polygons: str | PathLike[str] | None = None,
+    colours: bool = False,
+    save_centres: str | PathLike[str] | None = None,
     overwrite: bool = False,
     advance: Advance = lambda *_: None,
-    timings: Timings | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Segmented:
     """Segment an image of any size; the labels are the same for every tiling and any workers.
 
@@ -105,13 +126,23 @@ def segment(
     max_reads
         Windows that are read at once; default: one for every four workers.
     tile_size
-        Side of tiles in pixels; default: 512 to 2048, by the size of the image.
+        Side of tiles in pixels; default: 512 or 1024, by the size of the image.
+    statistics
+        Names of statistics of the image's values, see `swath.segmentation.statistics.spec`.
+    statistics_out
+        Parquet file of them; default: beside `out`.
+    polygons
+        File of the segments' polygons, its format by its suffix; with the statistics, if any.
+    colours
+        Write a table of random colours for display beside `out`.
+    save_centres
+        File for the centres.
     overwrite
-        Replace `out` if it exists.
+        Replace files that exist.
     advance
         Is told the progress.
-    timings
-        Takes the times; default: a new one.
+    tell
+        Is told, in a sentence, what takes long and happens once.
 
     Raises
     ------
@@ -135,22 +166,28 @@ def segment(
     """
     options = options or SegmentOptions()
     path = Path(out)
-    _refuse_target(path, overwrite)
+    table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
+    wanted = StatisticsOptions(statistics=tuple(statistics)) if statistics else None
+    for target in (path, wanted and table, polygons, save_centres):
+        if target is not None:
+            _refuse_target(Path(target), overwrite)
     image = image_of(images, bands=bands, nodata=nodata)
     workers = workers or os.cpu_count() or 1
-    timings = timings or Timings(workers)
+    if not is_on_disk(eliminate_small):
+        tell("compiling the kernels, once on this machine: about 10 s")
+    timings = Timings(workers)
     with timings.stage("cluster"):
         clusters = fit_clusters(image, options, n_threads=workers)
-    with Readers(image, n_readers=1, n_threads=1, window_height=0) as opened:
+    with open_raster(image) as opened:
         grid, n_bands, value_bytes = opened.grid, opened.n_bands, opened.dtype.itemsize
     size = tile_size or tile_size_for(grid.shape, workers)
     budget = budget_of(grid.shape, n_bands, value_bytes, size, workers)
     refuse_too_large(budget, path.absolute().parent, size, workers)
-    reads = max_reads or max(1, workers // 4)
+    reads = min(max_reads or max(1, workers // 4), workers)
     with (
         Readers(
             image,
-            n_readers=min(reads, workers),
+            n_readers=reads,
             n_threads=max(1, workers // reads),
             window_height=size + 2 * HALO,
         ) as readers,
@@ -158,18 +195,40 @@ def segment(
     ):
         job = _Job(readers, clusters, options, size, pool, workers, timings, advance)
         tiled = job.clump()
-        with timings.stage("eliminate"):
-            firsts = first_pixels(tiled.roots)
-            if len(firsts) > MOST_SEGMENTS:
-                raise DataError(f"There are {len(firsts):,} segments, more than uint32 counts.")
-            resolved = resolve_tiles(tiled.roots, tiled.steps, tiled.joins)
-        with timings.stage("write"):
-            write_labels(path, grid, job.labels(tiled, resolved, firsts), n_threads=workers)
-    described = description(image, options, clusters, grid, len(firsts))
-    beside = normalise(path.with_suffix(".json"))
-    open_store(beside).write(beside, described.encode("utf-8"))
+    with timings.stage("eliminate"):
+        firsts = first_pixels(tiled.roots)
+        if len(firsts) > MOST_SEGMENTS:
+            raise DataError(f"There are {len(firsts):,} segments, more than uint32 counts.")
+        resolved = resolve_tiles(tiled.roots, tiled.steps, tiled.joins)
+    with timings.stage("write"):
+        write_labels(path, grid, job.labels(tiled, resolved, firsts), n_threads=workers)
+        described = description(image, options, clusters, grid, len(firsts))
+        beside = normalise(path.with_suffix(".json"))
+        open_store(beside).write(beside, described.encode("utf-8"))
+        if save_centres is not None:
+            clusters.write_centres(Path(save_centres))
+    n_segments = len(firsts)
+    del tiled, resolved, firsts
+    if wanted is not None:
+        from swath.segmentation.statistics.table import segment_statistics
+
+        with timings.stage("statistics"):
+            segment_statistics(
+                path, image, options=wanted, out=table, workers=workers, overwrite=overwrite
+            )
+    if polygons is not None:
+        from swath.segmentation.polygons import write_polygons  # geopandas takes a second
+
+        with timings.stage("polygons"):
+            write_polygons(
+                path,
+                polygons,
+                statistics=table if wanted else None,
+                workers=workers,
+                overwrite=overwrite,
+            )
     timings.stop()
-    return Segmented(path, len(firsts), grid, clusters, timings)
+    return Segmented(path, n_segments, grid, clusters, timings)
 
 
 def write_labels(

@@ -7,9 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STAGES = ("read", "cluster", "clump", "settle", "eliminate", "label", "write", "statistics")
-"""What workers do: read pixels; fit centres and find each pixel's; find the clumps of a tile and
-their neighbours; eliminate inside a tile; eliminate across tiles; number; write; statistics."""
+STAGES = (
+    "read",
+    "cluster",
+    "clump",
+    "settle",
+    "eliminate",
+    "label",
+    "write",
+    "statistics",
+    "polygons",
+)
+"""What workers do: read pixels; fit centres, and find each pixel's; find the clumps of a tile and
+their neighbours; eliminate inside a tile; eliminate across tiles; number the segments; write the
+labels; then statistics and polygons, each from begin to end."""
 
 
 class Timings:

@@ -8,7 +8,8 @@ falls. With ``NUMBA_DISABLE_JIT=1`` the same functions run in the interpreter an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from swath.optional import require
 
@@ -26,3 +27,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """
     made: Callable[P, R] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     return made
+
+
+def is_on_disk(kernel: Any) -> bool:
+    """Return whether a kernel has been compiled before, so that it only has to be loaded.
+
+    What was compiled from an older source counts, too: it is a guess that costs no compilation.
+    """
+    stats = getattr(kernel, "stats", None)  # None: the interpreter runs it
+    if stats is None:
+        return True
+    function = kernel.py_func
+    name = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}-*.nbi"
+    return stats.cache_path is not None and any(Path(stats.cache_path).glob(name))
