@@ -7,17 +7,17 @@ everything that a tile must know of the rest of the image is in this one value.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from swath.errors import DataError
+from swath.errors import DataError, NotFoundError
 from swath.segmentation.scale import LARGEST_VALUE, quantise
+from swath.store import normalise, open_store
 
 MOST_CLUSTERS = 32_000
 """Clusters of pixels are held as int16."""
@@ -148,25 +148,20 @@ class Clusters:
             max_distance=data["max_distance"],
         )
 
-    def write_centres(self, path: Path | str) -> None:
+    def write_centres(self, uri: PathLike[str] | str) -> None:
         """Write a file of centres, as JSON that `read_centres` reads; all at once or not at all."""
-        path = Path(path)
         rows = (f" {json.dumps(name)}: {json.dumps(part)}" for name, part in self.to_json().items())
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            temporary.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        uri = normalise(uri)
+        open_store(uri).write(uri, ("{\n" + ",\n".join(rows) + "\n}\n").encode("utf-8"))
 
 
-def read_centres(path: Path | str) -> CentreRows:
+def read_centres(uri: PathLike[str] | str) -> CentreRows:
     """Read centres from a file ``{"centres": [[...], ...]}``; other keys are left alone.
 
     Parameters
     ----------
-    path
-        A local file.
+    uri
+        A file, local or remote.
 
     Returns
     -------
@@ -176,14 +171,17 @@ def read_centres(path: Path | str) -> CentreRows:
     Raises
     ------
     DataError
-        If the file cannot be read, or does not hold rows of finite numbers of one length.
+        If there is no such file, or it does not hold rows of finite numbers of one length.
+    StoreError
+        If the file cannot be read.
     """
-    where = str(path)
+    where = normalise(uri)
     try:
-        data = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        data = json.loads(open_store(where).read(where))
+    except (NotFoundError, ValueError) as error:
+        what = "there is no such file" if isinstance(error, NotFoundError) else str(error)
         raise DataError(
-            f"The file of centres cannot be read: {error}.",
+            f"The file of centres cannot be read: {what}.",
             where=where,
             mend='It must be JSON: {"centres": [[12.0, 34.5], [56.0, 78.0]]}',
         ) from error
@@ -208,7 +206,7 @@ def _are_centres(rows: Any) -> bool:
 def _is_number(value: Any) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return math.isfinite(value) and abs(value) < LARGEST_VALUE
+    return abs(value) < LARGEST_VALUE  # so neither infinite nor NaN
 
 
 def _check_bands(name: str, array: Floats, n_bands: int) -> None:

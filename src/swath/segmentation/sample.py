@@ -21,13 +21,13 @@ from swath.raster.spec import Raster, Stack
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.readers import Readers
 
-WHOLE_PIXELS = 4 * 1024 * 1024
+WHOLE_PIXELS = 16 * 1024 * 1024
 """Images of up to that many pixels are read whole."""
 
-WINDOW_PIXELS = 64
+WINDOW_PIXELS = 128
 """Height and width of the windows that are read of larger images."""
 
-N_WINDOWS = 64
+N_WINDOWS = 100
 """Windows of the first grid, about; each next one has four times as many."""
 
 _STRIP_PIXELS = 512 * 1024  # of a window of full width
@@ -104,10 +104,11 @@ def sample_rounds(height: int, width: int, n_pixels: int) -> Iterator[Round]:
     """
     if height * width <= WHOLE_PIXELS:
         stride = max(1, math.isqrt(height * width // n_pixels))
+        while stride > 1 and _n_taken(height, stride) * _n_taken(width, stride) < n_pixels:
+            stride -= 1
         strips = [[strip] for strip in _strips(height, width)]
         while True:
-            # The middle of the first cell, or of an image that is narrower than a cell.
-            start = (min(stride, height) - 1) // 2, (min(stride, width) - 1) // 2
+            start = _first_taken(height, stride), _first_taken(width, stride)
             yield Round(strips, stride, start, covers_all=stride == 1)
             stride = max(1, stride // 2)
     most_rows, most_cols = -(-height // WINDOW_PIXELS), -(-width // WINDOW_PIXELS)
@@ -121,6 +122,15 @@ def sample_rounds(height: int, width: int, n_pixels: int) -> Iterator[Round]:
         ]
         yield Round(rows, 1, (0, 0), covers_all=(n_rows, n_cols) == (most_rows, most_cols))
         n_windows *= 4
+
+
+def _first_taken(length: int, stride: int) -> int:
+    """Return the middle of the first `stride` pixels, or of an image that is narrower."""
+    return (min(stride, length) - 1) // 2
+
+
+def _n_taken(length: int, stride: int) -> int:
+    return len(range(_first_taken(length, stride), length, stride))
 
 
 def _strips(height: int, width: int) -> list[Window]:

@@ -55,7 +55,8 @@ def check_dtype(dtype: np.dtype[Any] | str, where: str) -> None:
             f"The pixels are {name} (of one file, or of files of several types together); "
             f"segmentation takes integers of up to 32 bits and float32.",
             where=where,
-            mend="Convert them: add the transform Cast(dtype='float32') or 'int32' to the raster.",
+            mend="Convert them, as with gdal_translate -ot Float32, or by a transform of the "
+            "raster, such as Cast(dtype='int32').",
         )
 
 
