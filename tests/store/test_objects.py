@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from swath.errors import ConfigError, ForbiddenError, NotFoundError, StoreError, ThrottledError
-from swath.store import join, open_store
+from swath.store import connect, join, open_store
+from swath.store.options import store_options
 from swath.store.transfer import PART_BYTES
 
 ACTIONS = ("stat", "read", "list", "write", "create", "delete", "stats")
@@ -286,3 +288,30 @@ print(os.waitstatus_to_exitcode(os.wait()[1]))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert answer.stdout == "7\n"
+
+
+# ------------------------------------------------------------------ servers that say nothing
+
+
+@pytest.fixture
+def silent(monkeypatch, impatient):
+    """Return an object of an S3 that takes every request and never answers."""
+    monkeypatch.setattr(connect, "QUICK_S", 0.1)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "key-that-is-public")
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield "s3://bucket/folder/a"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_small_request_is_given_up_soon_where_nobody_answers(silent, action):
+    with pytest.raises(StoreError, match="s3://bucket/folder"):
+        act(action, silent)
+
+
+def test_bulk_may_be_silent_for_longer(silent):
+    options = store_options()
+    clients = [connect.connect("s3://bucket", options, is_bulk=bulk) for bulk in (False, True)]
+    told = [client.client_options["read_timeout"] for client in clients]
+    assert told == ["100ms", "5m"]

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
+QUICK_S = 45.0
+"""A request that carries little is given up, and tried again, after so many seconds of silence."""
+
+BULK_S = 300.0
+"""... and one that carries much: it is silent while a part is sent, or copied by the service."""
+
 _owners: set[int] = set()  # the process that has connections, if it has
 _RENEWED = timedelta(minutes=5)  # botocore renews what is valid for less than 10, in time for us
 
@@ -71,7 +77,9 @@ def key_of(uri: str) -> str:
     return key
 
 
-def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectStore:
+def connect(
+    base: str, options: StoreOptions, *, n_retries: int = 0, is_bulk: bool = False
+) -> ObjectStore:
     """Return the library's client of a bucket or web server; it may be used by many threads.
 
     Parameters
@@ -83,6 +91,8 @@ def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectSt
     n_retries
         Tries of the library's own for each request. None are wanted where one call is one request,
         since those are tried again where it is known what a second try may find.
+    is_bulk
+        True for requests that carry much, see `BULK_S`.
 
     Raises
     ------
@@ -98,19 +108,19 @@ def connect(base: str, options: StoreOptions, *, n_retries: int = 0) -> ObjectSt
             f"{shown(base)} cannot be used in a fork of a process that used a store.",
             mend='Start processes by "spawn" or "forkserver".',
         )
-    client = _connect(base, options, n_retries)
+    client = _connect(base, options, n_retries, BULK_S if is_bulk else QUICK_S)
     _owners.add(os.getpid())
     return client
 
 
 @lru_cache(maxsize=64)
-def _connect(base: str, options: StoreOptions, n_retries: int) -> ObjectStore:
+def _connect(base: str, options: StoreOptions, n_retries: int, silence_s: float) -> ObjectStore:
     scheme, _, rest = base.partition("://")
     clients = require("obstore.store", extra="cloud", purpose=f"for {scheme}://")
     client: ClientConfig = {
         "allow_http": scheme == "http",
         "connect_timeout": timedelta(seconds=10),
-        "read_timeout": timedelta(minutes=5),  # without a byte, or while a part is sent
+        "read_timeout": timedelta(seconds=silence_s),  # without a byte, or while a part is sent
         "timeout": timedelta(hours=12),  # of the whole; a large file of a web server comes in one
     }
     retry: RetryConfig = {

@@ -31,6 +31,7 @@ FEW = 16
 
 PAGE = 1_000  # objects in one answer of a service, and in one request to remove them
 N_RETRIES = 20  # by the library, where one call is many requests: it begins none of them anew
+SMALL = 1 << 20  # bytes that a slow line sends long before `QUICK_S`
 LARGEST_COPY = 5 << 30  # of S3, in bytes
 WRITER = "swathwriter"  # name of the metadata with which a writer knows its own object again
 
@@ -78,7 +79,7 @@ class ObjectStore:
 
     def write(self, uri: str, data: bytes) -> None:
         """Put the whole object in one request."""
-        at = self._writable(uri)
+        at = self._writable(uri, is_bulk=len(data) > SMALL)
         self._try(lambda: transfer.send(at, data), uri)
 
     def create(self, uri: str, data: bytes) -> bool:
@@ -87,7 +88,7 @@ class ObjectStore:
         A request that failed may have been carried out. The next try then finds an object, and the
         writer's mark in its metadata tells whose it is.
         """
-        at, mark = self._writable(uri), uuid.uuid4().hex
+        at, mark = self._writable(uri, is_bulk=len(data) > SMALL), uuid.uuid4().hex
         foreign = require("obstore.exceptions", extra="cloud", purpose="for stores")
         n_tries = 0
 
@@ -115,7 +116,7 @@ class ObjectStore:
 
     def get(self, uri: str, path: Path) -> None:
         """Fetch to a temporary name, a large object in parts, then rename."""
-        at, temporary = self._at(uri), temporary_beside(path)
+        at, temporary = self._at(uri, is_bulk=True), temporary_beside(path)
         receive = partial(
             transfer.receive_file,
             at,
@@ -151,7 +152,7 @@ class ObjectStore:
     def copy(self, source: str, target: str) -> None:
         """Have the service copy, within one bucket; what is too large for it goes through here."""
         stat = self.stat(source)
-        old, new = self._at(source), self._writable(target)
+        old, new = self._at(source), self._writable(target, is_bulk=True)
         if stat.size > LARGEST_COPY:
             with tempfile.TemporaryDirectory(prefix="swath-") as folder:
                 self.get(source, path := Path(folder, "copy"))
@@ -234,14 +235,14 @@ class ObjectStore:
         if path.stat().st_size <= transfer.PART_BYTES:
             self.write(uri, path.read_bytes())
             return
-        at = self._at(uri, n_retries=N_RETRIES)
+        at = self._at(uri, n_retries=N_RETRIES, is_bulk=True)
         self._try(lambda: transfer.send_file(at, path), uri)
 
-    def _at(self, uri: str, *, n_retries: int = 0) -> transfer.Remote:
-        client = connect(base_of(uri), self._options, n_retries=n_retries)
+    def _at(self, uri: str, *, n_retries: int = 0, is_bulk: bool = False) -> transfer.Remote:
+        client = connect(base_of(uri), self._options, n_retries=n_retries, is_bulk=is_bulk)
         return transfer.Remote(client, key_of(uri), uri)
 
-    def _writable(self, uri: str) -> transfer.Remote:
+    def _writable(self, uri: str, *, is_bulk: bool = False) -> transfer.Remote:
         """Return an object that is to be written or removed."""
         if is_web(uri):
             raise ForbiddenError(
@@ -250,7 +251,7 @@ class ObjectStore:
             )
         if not key_of(uri):
             raise StoreError(f"{uri} is a bucket, not an object.", mend="Name a key in it.")
-        return self._at(uri)
+        return self._at(uri, is_bulk=is_bulk)
 
     def _try(self, action: Callable[[], Result], uri: str) -> Result:
         return persistently(action, uri, self._options.patience_s)
