@@ -81,7 +81,7 @@ def sample_pixels(
 
     Notes
     -----
-    Memory: `n_threads` + 2 windows and half a million pixels.
+    Memory: the pixels with data of ``100 * (n_threads + 2)`` windows, and half a million more.
     """
     with Readers(image, n_readers=n_threads, n_threads=1, window_height=WINDOW_PIXELS) as readers:
         found = _Held(readers.n_bands, readers.dtype)
@@ -157,7 +157,12 @@ def _take(readers: Readers, way: Round, n_threads: int) -> _Held:
         return np.concatenate([_pixels_of(readers, window, way) for window in windows])
 
     held = _Held(readers.n_bands, readers.dtype)
-    for points in in_threads(take, way.rows, n_threads):
+    parts = (
+        windows[begin : begin + N_WINDOWS]
+        for windows in way.rows
+        for begin in range(0, len(windows), N_WINDOWS)
+    )
+    for points in in_threads(take, parts, n_threads):
         held.add(points)
     return held
 
