@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -23,7 +24,7 @@ from swath.experiment.session import RunResult, plan_experiments, requests_of, r
 from swath.plan.command import Resources
 from swath.run.life import Life, cancel, try_again
 from swath.run.runner import Cause, Finding, JobState, Severity, make_runner
-from swath.run.runners.dask_cluster import DaskWorker
+from swath.run.runners.dask_cluster import DaskWorker, make_cluster
 from swath.run.runners.dask_tasks import Lacks
 from swath.run.splits import RunSplit
 from swath.settings import Settings, load_settings
@@ -474,3 +475,23 @@ def test_any_class_of_cluster_is_made_with_its_options(tmp_path):
         assert result.succeeded
         assignments = diamond.folder.read_all("commands")
         assert {item["threads"] for item in assignments.values()} == {1}
+
+
+def test_port_of_a_dashboard_that_is_taken_is_no_news(tmp_path, monkeypatch):
+    """Dask takes another port then; whatever else it warns of is told."""
+    module = f"clusters_{uuid4().hex}"
+    (tmp_path / f"{module}.py").write_text(
+        "import warnings\n\n\ndef make(text):\n    warnings.warn(text)\n    return text\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def made(text: str) -> Any:
+        options = json.dumps({"text": text})
+        return make_cluster(
+            settings_of(f"dask.cluster={module}:make", f"dask.cluster_options={options}")
+        )
+
+    taken = "Port 8787 is already in use.\nHosting the HTTP server on port 41899 instead"
+    assert made(taken) == taken
+    with pytest.warns(UserWarning, match="no such queue"):
+        made("no such queue")

@@ -9,6 +9,7 @@ import importlib
 import json
 import logging
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,7 +167,10 @@ def make_cluster(settings: Settings) -> Any:
         # One split at a time in each; a dashboard at any port, since the usual one may be in use.
         own = {"n_workers": settings.count("dask.workers", cores()), "threads_per_worker": 1}
         return make(**{"processes": True, "dashboard_address": "127.0.0.1:0"} | own | options)
-    cluster = make(**options)
+    with warnings.catch_warnings():
+        # Then the dashboard is at another port.
+        warnings.filterwarnings("ignore", message=r"Port \d+ is already in use")
+        cluster = make(**options)
     if settings["dask.workers"] is not None:
         cluster.scale(settings.count("dask.workers", 1))
     return cluster
