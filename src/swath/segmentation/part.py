@@ -144,7 +144,7 @@ def join(one: Part, other: Part, rule: MergeRule) -> tuple[Part, Join]:
         _RIGHTWARDS if is_beside else _DOWNWARDS,
         rule.is_eight,
     )
-    number, *arrays = contract(
+    number, nodes, offsets, neighbours, active_from = contract(
         graph.nodes,
         graph.offsets,
         graph.neighbours,
@@ -153,7 +153,7 @@ def join(one: Part, other: Part, rule: MergeRule) -> tuple[Part, Join]:
         pairs,
         rule.min_size,
     )
-    joined = Graph(*arrays)
+    joined = Graph(nodes, offsets, neighbours, active_from)
     a, b = one.edges.renumbered(number), other.edges.renumbered(number, n_first)
     if is_beside:
         edges = Edges(_chain(a.top, b.top), _chain(a.bottom, b.bottom), a.left, b.right)

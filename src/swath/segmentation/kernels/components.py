@@ -179,42 +179,54 @@ def find_neighbours(
     neighbours
         Array of int32: indices of components, 0-based, each once in a list.
     """
-    height, width = labels.shape
     n = sizes.size
     ends = np.zeros(n + 1, np.int64)
-    for fill in range(2):
-        if fill == 0:
-            neighbours = np.empty(0, np.int32)
-        else:
-            total = 0
-            for node in range(n):  # from lengths to begins; they move to the ends while filling
-                length = ends[node]
-                ends[node] = total
-                total += length
-            neighbours = np.empty(total, np.int32)
-        for row in range(height):
-            for col in range(width):
-                one = labels[row, col] - 1
-                if one < 0:
-                    continue
-                for direction in range(4, N_DIRECTIONS):
-                    if not is_eight and direction != 4 and direction != 6:
-                        continue
-                    r, c = row + ROWS[direction], col + COLS[direction]
-                    if r >= height or c < 0 or c >= width:
-                        continue
-                    other = labels[r, c] - 1
-                    if other < 0 or other == one:
-                        continue
-                    if sizes[one] < min_size:
-                        if fill == 1:
-                            neighbours[ends[one]] = other
-                        ends[one] += 1
-                    if sizes[other] < min_size:
-                        if fill == 1:
-                            neighbours[ends[other]] = one
-                        ends[other] += 1
+    _fill_lists(labels, sizes, min_size, is_eight, ends, np.empty(0, np.int32))
+    total = 0
+    for node in range(n):  # from lengths to begins; they move to the ends while filling
+        length = ends[node]
+        ends[node] = total
+        total += length
+    neighbours = np.empty(total, np.int32)
+    if total > 0:
+        _fill_lists(labels, sizes, min_size, is_eight, ends, neighbours)
     return keep_distinct(ends, neighbours, n)
+
+
+@compiled
+def _fill_lists(
+    labels: Labels,
+    sizes: npt.NDArray[np.int64],
+    min_size: int,
+    is_eight: bool,
+    ends: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+) -> None:
+    """Move the end of a list for each pair of pixels that touch; note who, if there is room."""
+    height, width = labels.shape
+    is_counting = neighbours.size == 0
+    for row in range(height):
+        for col in range(width):
+            one = labels[row, col] - 1
+            if one < 0:
+                continue
+            for direction in range(4, N_DIRECTIONS):
+                if not is_eight and direction != 4 and direction != 6:
+                    continue
+                r, c = row + ROWS[direction], col + COLS[direction]
+                if r >= height or c < 0 or c >= width:
+                    continue
+                other = labels[r, c] - 1
+                if other < 0 or other == one:
+                    continue
+                if sizes[one] < min_size:
+                    if not is_counting:
+                        neighbours[ends[one]] = other
+                    ends[one] += 1
+                if sizes[other] < min_size:
+                    if not is_counting:
+                        neighbours[ends[other]] = one
+                    ends[other] += 1
 
 
 @compiled

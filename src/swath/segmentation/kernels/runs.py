@@ -50,6 +50,7 @@ def decode_runs(
     begin = 0
     for i in range(values.size):
         number = numbers[values[i]]
-        for j in range(begin, begin + np.int64(lengths[i])):
+        end = begin + int(lengths[i])
+        for j in range(begin, end):
             flat[j] = number
-        begin += np.int64(lengths[i])
+        begin = end
