@@ -40,7 +40,7 @@ def absorb_single_pixels(
     numpy.ndarray
         Links, array `(y, x)` of uint8: 0, or 1 + the direction of the neighbour that a pixel joins.
     """
-    n_bands, height, width = values.shape
+    height, width = clusters.shape
     links = np.zeros((height, width), np.uint8)
     is_alone = np.zeros((height, width), np.bool_)
     n_alone = 0

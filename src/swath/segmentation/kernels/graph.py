@@ -14,7 +14,7 @@ from swath.segmentation.kernels.eliminate import NEVER, Nodes, Times
 def number_roots(
     roots: npt.NDArray[np.int32], open_from: Times
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], int]:
-    """Number the roots of a part, and those of them that are open.
+    """Give numbers to the roots of a part, and to those of them that are open.
 
     Parameters
     ----------
