@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from swath.errors import DataError
 from swath.segmentation.graph import Roots
-from swath.segmentation.part import Join, Step
+from swath.segmentation.unions import Unions
+
+MOST_SEGMENTS = 2**32 - 1
 
 
 def first_pixels(roots: Sequence[Roots]) -> npt.NDArray[np.int64]:
@@ -18,37 +21,42 @@ def first_pixels(roots: Sequence[Roots]) -> npt.NDArray[np.int64]:
     ----------
     roots
         Of every part: tiles and unions.
+
+    Raises
+    ------
+    DataError
+        If there are more segments than uint32 counts.
     """
-    return np.sort(np.concatenate([each.final_firsts() for each in roots]))
+    firsts = np.concatenate([each.final_firsts() for each in roots])
+    if len(firsts) > MOST_SEGMENTS:
+        raise DataError(
+            f"There are {len(firsts):,} segments, more than uint32 counts.",
+            mend="Give a larger smallest size, or no limit to distances.",
+        )
+    firsts.sort()
+    return firsts
 
 
-def resolve_tiles(
-    roots: Sequence[Roots], steps: Sequence[Step], joins: Mapping[int, Join]
-) -> list[npt.NDArray[np.int64]]:
-    """Return the first pixel of the segment that each root of each tile ends in.
+def resolve_tiles(unions: Unions) -> list[npt.NDArray[np.int64]]:
+    """Return the first pixel of the segment that each root of each tile ends in."""
+    found = dict(each_resolved(unions))
+    return [found[tile] for tile in range(len(found))]
 
-    Parameters
-    ----------
-    roots
-        Of every part: tiles, then unions in the order of `steps`.
-    steps
-        From `swath.segmentation.part.join_steps`.
-    joins
-        How nodes went on, by number of the union.
-    """
+
+def each_resolved(unions: Unions) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Yield the number of each tile, and the first pixel of the segment that its roots end in."""
+    roots, steps = unions.roots, unions.steps
     n_tiles = len(roots) - len(steps)
     none = np.empty(0, np.int64)  # the union of all has nothing open
     firsts_of_open: dict[int, npt.NDArray[np.int64]] = {len(roots) - 1: none}
-    resolved: list[npt.NDArray[np.int64]] = [none] * n_tiles
     for part in reversed(range(len(roots))):
         firsts = roots[part].resolve(firsts_of_open.pop(part))
         if part < n_tiles:
-            resolved[part] = firsts
+            yield part, firsts
         else:
             step = steps[part - n_tiles]
-            one, other = joins[part].firsts_of_open(firsts)
+            one, other = unions.joins[part].firsts_of_open(firsts)
             firsts_of_open |= {step.one: one, step.other: other}
-    return resolved
 
 
 def ids_of(

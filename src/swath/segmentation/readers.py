@@ -3,49 +3,13 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
 from contextlib import ExitStack
-from os import PathLike, fspath
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from swath.grid.window import Window
 from swath.raster.reader import Pixels, open_raster
 from swath.raster.spec import Raster, Stack
-
-Image = str | PathLike[str] | Raster | Stack
-
-
-def image_of(
-    images: Image | Sequence[Image],
-    *,
-    bands: Sequence[int] | None = None,
-    nodata: float | Literal["nan"] | None = None,
-) -> Raster | Stack:
-    """Return one image of several: their bands, one after the other, on one grid.
-
-    Parameters
-    ----------
-    images
-        Paths, URIs or declarations.
-    bands
-        Bands to read of each path, 0-based; default: all.
-    nodata
-        Value that marks missing pixels in each path, instead of the one that the file names.
-    """
-    many = [images] if isinstance(images, str | PathLike | Raster | Stack) else list(images)
-    sources: list[Raster] = []
-    for image in many:
-        if isinstance(image, Stack):
-            sources.extend(image.sources)
-        elif isinstance(image, Raster):
-            sources.append(image)
-        else:
-            chosen = None if bands is None else tuple(bands)
-            sources.append(Raster(uris=(fspath(image),), bands=chosen, nodata=nodata))
-    if len(many) == 1 and isinstance(many[0], Stack):
-        return many[0]
-    return sources[0] if len(sources) == 1 else Stack(sources=tuple(sources))
 
 
 class Readers:

@@ -7,10 +7,9 @@ the tile beside them is there. The same functions, driven by units of commands o
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,35 +18,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import swath
-from swath.errors import ConfigError, DataError
+from swath.errors import ConfigError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
-from swath.raster.cog import write_cog
 from swath.raster.reader import open_raster
-from swath.raster.spec import Raster, Stack
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kernels.compiled import is_on_disk
 from swath.segmentation.kernels.eliminate import eliminate_small
+from swath.segmentation.label_file import description, write_labels
 from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
-from swath.segmentation.part import Join, Part, Step, join, join_steps
-from swath.segmentation.readers import Image, Readers, image_of
-from swath.segmentation.spec import HALO, SegmentOptions
+from swath.segmentation.part import Part
+from swath.segmentation.readers import Readers
+from swath.segmentation.spec import HALO, Image, SegmentOptions, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
 from swath.segmentation.tile import Runs, clump_tile, merge_rule
 from swath.segmentation.timings import Timings
+from swath.segmentation.unions import Unions, join_tiles
 from swath.store import normalise, open_store
 
 Advance = Callable[[str, int, int, int], None]
 """Is told a stage, tiles done, tiles of all, and pixels done."""
-
-LABEL_LEVEL = 4
-"""Deflate level of labels: 5 % larger than with 6, and a third quicker."""
-
-MOST_SEGMENTS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +189,8 @@ def segment(
         job = _Job(readers, clusters, options, size, pool, workers, timings, advance)
         tiled = job.clump()
     with timings.stage("eliminate"):
-        firsts = first_pixels(tiled.roots)
-        if len(firsts) > MOST_SEGMENTS:
-            raise DataError(f"There are {len(firsts):,} segments, more than uint32 counts.")
-        resolved = resolve_tiles(tiled.roots, tiled.steps, tiled.joins)
+        firsts = first_pixels(tiled.unions.roots)
+        resolved = resolve_tiles(tiled.unions)
     with timings.stage("write"):
         write_labels(path, grid, job.labels(tiled, resolved, firsts), n_threads=workers)
         described = description(image, options, clusters, grid, len(firsts))
@@ -231,54 +222,6 @@ def segment(
     return Segmented(path, n_segments, grid, clusters, timings)
 
 
-def write_labels(
-    path: Path,
-    grid: Grid,
-    blocks: Iterator[tuple[Window, npt.NDArray[np.uint32]]],
-    *,
-    n_threads: int = 1,
-) -> None:
-    """Write labels as a COG of uint32, with nodata 0.
-
-    Parameters
-    ----------
-    path
-        File to write.
-    grid
-        Of the labels.
-    blocks
-        Windows with their labels `(y, x)`.
-    n_threads
-        Threads that compress.
-    """
-    write_cog(
-        path,
-        grid,
-        blocks,
-        dtype="uint32",
-        nodata=0,
-        resampling="nearest",
-        band_names=("segment",),
-        n_threads=n_threads,
-        level=LABEL_LEVEL,
-    )
-
-
-def description(
-    image: Raster | Stack, options: SegmentOptions, clusters: Clusters, grid: Grid, n_segments: int
-) -> str:
-    """Return what lies beside labels as JSON: what they were made with."""
-    data: dict[str, Any] = {
-        "swath": swath.__version__,
-        "image": image.to_json(),
-        "options": options.to_json(),
-        "n_segments": n_segments,
-        "grid": grid.to_json(),
-        **clusters.to_json(),
-    }
-    return json.dumps(data, indent=1) + "\n"
-
-
 def _refuse_target(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder.", where="OUT", mend="Give a file.")
@@ -294,9 +237,7 @@ class _Tiled:
 
     cores: list[Window]
     runs: list[Runs]
-    roots: list[Any]
-    steps: list[Step]
-    joins: dict[int, Join]
+    unions: Unions
 
 
 class _Job:
@@ -316,7 +257,6 @@ class _Job:
         self._readers = readers
         self._clusters = clusters
         self._options = options
-        self._rule = merge_rule(clusters, options)
         self._size = tile_size
         self._pool = pool
         self._workers = workers
@@ -328,45 +268,29 @@ class _Job:
         grid = self._readers.grid
         cores = tiles(grid.shape, self._size)
         n_cols = -(-grid.width // self._size)
-        steps = join_steps(len(cores) // n_cols, n_cols)
-        step_of = {part: i for i, step in enumerate(steps) for part in (step.one, step.other)}
-        n_parts = len(cores) + len(steps)
         runs: dict[int, Runs] = {}
-        joins: dict[int, Join] = {}
-        roots: dict[int, Any] = {}
-        parts: dict[int, Part] = {}  # that wait for their neighbour
-        running: dict[Future[tuple[Part, Any]], int] = {}
-        begun, pixels = 0, 0
-        try:
-            while len(roots) < n_parts:
-                while begun < len(cores) and len(running) <= self._workers:
-                    running[self._pool.submit(self._clump, cores[begun])] = begun
-                    begun += 1
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    number = running.pop(future)
-                    part, rest = future.result()
-                    roots[number] = part.roots
-                    parts[number] = part
-                    if number < len(cores):
-                        runs[number] = rest
-                        pixels += part.window.pixels
-                        self._advance("segment", len(runs), len(cores), pixels)
-                    else:
-                        joins[number] = rest
-                    i = step_of.get(number)
-                    if i is not None and steps[i].one in parts and steps[i].other in parts:
-                        one, other = parts.pop(steps[i].one), parts.pop(steps[i].other)
-                        running[self._pool.submit(self._join, one, other)] = len(cores) + i
-        except BaseException:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return _Tiled(
-            cores,
-            [runs[number] for number in range(len(cores))],
-            [roots[number] for number in range(n_parts)],
-            steps,
-            joins,
+        pixels = 0
+
+        def tile(number: int) -> Part:
+            part, runs[number] = self._clump(cores[number])
+            return part
+
+        def done(number: int) -> None:
+            nonlocal pixels
+            pixels += cores[number].pixels
+            self._advance("segment", len(runs), len(cores), pixels)
+
+        unions = join_tiles(
+            tile,
+            len(cores) // n_cols,
+            n_cols,
+            merge_rule(self._clusters, self._options),
+            self._pool,
+            self._workers,
+            stage=self._timings.stage,
+            done=done,
         )
+        return _Tiled(cores, [runs[number] for number in range(len(cores))], unions)
 
     def _clump(self, core: Window) -> tuple[Part, Runs]:
         with self._timings.stage("read"):
@@ -375,10 +299,6 @@ class _Job:
         return clump_tile(
             values, valid, core, width, self._clusters, self._options, stage=self._timings.stage
         )
-
-    def _join(self, one: Part, other: Part) -> tuple[Part, Join]:
-        with self._timings.stage("eliminate"):
-            return join(one, other, self._rule)
 
     def labels(
         self,

@@ -5,10 +5,13 @@ For declarations and everything that plans; it loads no heavy library.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from os import PathLike, fspath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from swath.raster.spec import Raster, Stack
 from swath.spec import Spec
 
 ABSORB_PASSES = 16
@@ -16,6 +19,9 @@ ABSORB_PASSES = 16
 
 HALO = ABSORB_PASSES + 2
 """Pixels around a tile that are read with it, so that its own pixels are decided exactly."""
+
+Image = str | PathLike[str] | Raster | Stack
+"""An image: a path, a URI, or a declaration."""
 
 
 class SegmentOptions(Spec):
@@ -64,3 +70,35 @@ class SegmentOptions(Spec):
                 f"band of the image."
             )
         return self
+
+
+def image_of(
+    images: Image | Sequence[Image],
+    *,
+    bands: Sequence[int] | None = None,
+    nodata: float | Literal["nan"] | None = None,
+) -> Raster | Stack:
+    """Return one image of several: their bands, one after the other, on one grid.
+
+    Parameters
+    ----------
+    images
+        Paths, URIs or declarations.
+    bands
+        Bands to read of each path, 0-based; default: all.
+    nodata
+        Value that marks missing pixels in each path, instead of the one that the file names.
+    """
+    many = [images] if isinstance(images, str | PathLike | Raster | Stack) else list(images)
+    sources: list[Raster] = []
+    for image in many:
+        if isinstance(image, Stack):
+            sources.extend(image.sources)
+        elif isinstance(image, Raster):
+            sources.append(image)
+        else:
+            chosen = None if bands is None else tuple(bands)
+            sources.append(Raster(uris=(fspath(image),), bands=chosen, nodata=nodata))
+    if len(many) == 1 and isinstance(many[0], Stack):
+        return many[0]
+    return sources[0] if len(sources) == 1 else Stack(sources=tuple(sources))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +20,7 @@ from swath.segmentation.kernels.nearest import nearest_centres
 from swath.segmentation.kernels.runs import decode_runs, encode_runs
 from swath.segmentation.part import Edge, Edges, Part
 from swath.segmentation.spec import ABSORB_PASSES, HALO, SegmentOptions
+from swath.segmentation.timings import Stage, untimed
 
 Labels = npt.NDArray[np.uint32]
 
@@ -72,7 +71,7 @@ def clump_tile(
     clusters: Clusters,
     options: SegmentOptions,
     *,
-    stage: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    stage: Stage = untimed,
 ) -> tuple[Part, Runs]:
     """Segment a tile, as far as its inside decides.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 STAGES = (
     "read",
@@ -21,6 +21,14 @@ STAGES = (
 """What workers do: read pixels; fit centres, and find each pixel's; find the clumps of a tile and
 their neighbours; eliminate inside a tile; eliminate across tiles; number the segments; write the
 labels; then statistics and polygons, each from begin to end."""
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Takes the time of a stage."""
+
+
+def untimed(name: str) -> AbstractContextManager[None]:  # noqa: ARG001
+    """Take no time."""
+    return nullcontext()
 
 
 class Timings:

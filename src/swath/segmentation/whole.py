@@ -1,6 +1,6 @@
 """Segmentation of an image that is in memory: as one tile, or in many.
 
-For small images, trials and checks. Files of any size: `swath.segmentation.threads`.
+For small images, trials and checks. Files of any size: `swath.segmentation.segmenter`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from swath.grid.window import Window, tiles
 from swath.segmentation.clusters import Clusters
-from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
-from swath.segmentation.part import Join, Part, join, join_steps
+from swath.segmentation.numbering import each_resolved, first_pixels, ids_of
+from swath.segmentation.part import Part
 from swath.segmentation.spec import HALO, SegmentOptions
 from swath.segmentation.tile import Labels, Runs, clump_tile, merge_rule
+from swath.segmentation.unions import join_tiles
 
 
 def segment_array(
@@ -82,24 +83,18 @@ def segment_tiles(
             padded[:, rows, cols], padded_valid[rows, cols], core, width, clusters, options
         )
 
-    with ThreadPoolExecutor(workers) as pool:
-        started = {
-            number: pool.submit(clump, cores[number]) for number in order or range(len(cores))
-        }
-        clumped = [started[number].result() for number in range(len(cores))]
-    parts = [part for part, _ in clumped]
+    clumped: dict[int, Runs] = {}
+
+    def tile(number: int) -> Part:
+        part, clumped[number] = clump(cores[number])
+        return part
+
     n_cols = -(-width // tile_size)
-    steps = join_steps(len(cores) // n_cols, n_cols)
-    joins: dict[int, Join] = {}
     rule = merge_rule(clusters, options)
-    for step in steps:
-        part, joins[len(parts)] = join(parts[step.one], parts[step.other], rule)
-        parts.append(part)
-    roots = [part.roots for part in parts]
-    firsts = first_pixels(roots)
+    with ThreadPoolExecutor(workers) as pool:
+        unions = join_tiles(tile, len(cores) // n_cols, n_cols, rule, pool, workers, order=order)
+    firsts = first_pixels(unions.roots)
     labels = np.zeros((height, width), np.uint32)
-    for core, (_, runs), resolved in zip(
-        cores, clumped, resolve_tiles(roots, steps, joins), strict=True
-    ):
-        labels[core.slices] = runs.labels(ids_of(resolved, firsts))
+    for number, resolved in each_resolved(unions):
+        labels[cores[number].slices] = clumped[number].labels(ids_of(resolved, firsts))
     return labels
