@@ -133,8 +133,8 @@ def write_polygons(
             )
     except OSError as error:
         raise StoreError(
-            f"Writing outlines failed ({error.strerror or error}).",
-            where=str(folder),
+            f"Writing outlines beside it failed ({error.strerror or error}).",
+            where=str(path),
             mend="Check that the folder exists, may be written to, and has space.",
         ) from error
     finally:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,12 +37,6 @@ DRIVERS = {
     ".geoparquet": "GeoParquet",
 }
 """Format of a file by its suffix."""
-_PYOGRIO_ERRORS = (
-    pyogrio.errors.DataSourceError,
-    pyogrio.errors.DataLayerError,
-    pyogrio.errors.FeatureError,
-    pyogrio.errors.GeometryError,
-)
 
 
 def driver_of(path: Path) -> str:
@@ -104,7 +99,7 @@ def write_features(
                 _write_parquet(temporary, schema, kept, geometry_type, crs, bounds)
             else:
                 _write_with_gdal(temporary, schema, kept, driver, geometry_type, crs)
-        except (*_PYOGRIO_ERRORS, OSError, pyarrow.ArrowException) as error:
+        except (RuntimeError, OSError, pyarrow.ArrowException) as error:  # pyogrio's are the first
             if told:  # the stream hides what it raised
                 raise told[0] from None
             raise StoreError(
@@ -156,16 +151,18 @@ def _write_with_gdal(
         # Corners of pixels as they are: by default digits are cut off.
         options["layer_options"] = {"COORDINATE_PRECISION": "15"}
     reader = pyarrow.RecordBatchReader.from_batches(schema, batches)
-    pyogrio.write_arrow(
-        reader,
-        path,
-        layer=path.stem,
-        driver=driver,
-        geometry_name=GEOMETRY,
-        geometry_type=geometry_type,
-        crs=crs if crs is not None else "",
-        **options,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        pyogrio.write_arrow(
+            reader,
+            path,
+            layer=path.stem,
+            driver=driver,
+            geometry_name=GEOMETRY,
+            geometry_type=geometry_type,
+            crs=crs,
+            **options,
+        )
 
 
 def _write_parquet(
