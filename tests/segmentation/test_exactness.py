@@ -121,6 +121,7 @@ def cases(draw: st.DrawFn, most_px: int) -> Case:
     edges = st.integers(1, most_px)
     shapes = st.one_of(
         st.tuples(edges, edges),
+        st.tuples(st.integers(most_px // 2, most_px), st.integers(most_px // 2, most_px)),
         st.tuples(st.integers(1, 15), st.integers(1, 15)),
         st.tuples(st.just(1), st.integers(1, 3 * most_px)),
         st.tuples(st.integers(1, 3 * most_px), st.just(1)),
@@ -129,14 +130,14 @@ def cases(draw: st.DrawFn, most_px: int) -> Case:
     return Case(
         height=height,
         width=width,
-        n_bands=draw(st.sampled_from((1, 2, 3, 4, 7, 13))),
+        n_bands=draw(st.sampled_from((1, 1, 2, 4, 13))),
         dtype=draw(st.sampled_from(TYPES)),
         pattern=draw(st.sampled_from(tuple(PATTERNS))),
         n_clusters=draw(st.sampled_from((1, 2, 5, 12, 60))),
-        noise=draw(st.sampled_from((0.0, 0.003, 0.05, 1.0))),
+        noise=draw(st.sampled_from((0.0, 0.003, 0.03, 0.2, 1.0))),
         holes=draw(st.sampled_from((0.0, 0.02, 0.3, 1.0))),
         seed=draw(st.integers(0, 2**32 - 1)),
-        min_size=draw(st.sampled_from((1, 2, 3, 10, 50, 200))),
+        min_size=draw(st.sampled_from((1, 2, 5, 10, 20, 50, 200))),
         percentile=draw(st.sampled_from((None, 0.0, 10.0, 50.0))),
         connectivity=draw(st.sampled_from((4, 8))),
         weighted=draw(st.booleans()),
@@ -197,8 +198,10 @@ def assert_equal(labels: Array, expected: Array) -> None:
     assert n_differ == 0, f"{n_differ} of {expected.size} pixels differ"
 
 
-@given(case=cases(most_px=45))
-@settings(max_examples=150)
+@given(case=cases(most_px=40))
+@settings(max_examples=60)
+@example(Case(39, 50, 2, "uint8", "speckle", 5, seed=210744205, min_size=50))  # ties of means
+@example(Case(31, 65, 2, "uint8", "all alone", 60, noise=0.03, connectivity=8, percentile=30.0))
 def test_labels_are_those_of_the_definition(reference: ModuleType, case: Case) -> None:
     values, valid, clusters = case.draw()
     labels = segment_array(values, valid, clusters, case.options)
@@ -207,6 +210,7 @@ def test_labels_are_those_of_the_definition(reference: ModuleType, case: Case) -
 
 @given(case=cases(most_px=100), tiling=tilings)
 @settings(max_examples=200)
+@example(Case(54, 55, 1, "uint16", "snake", 3, 0.0, 0.1, 2554702968, 20, 50.0, 8), Tiling(16))
 @example(Case(100, 100, pattern="snake", min_size=200, noise=0.02), Tiling(16, 5, 1))
 @example(Case(90, 90, 2, pattern="all alone", min_size=50, noise=0.01), Tiling(16, 2, 2))
 @example(Case(70, 70, 13, "float32", "speckle", 60, noise=0.3), Tiling(17, 1, 3))
@@ -252,6 +256,21 @@ def test_single_pixels_survive_all_passes(reference: ModuleType, connectivity: i
     assert sizes[1] > 100, "the near one has grown together"
     assert_equal(segment_array(values, valid, clusters, case.options), expected)
     assert_equal(Tiling(16, 2, 1).cut(values, valid, clusters, case.options), expected)
+
+
+@pytest.mark.parametrize("is_upright", [False, True])
+def test_a_pixel_is_decided_by_another_seventeen_away(is_upright: bool) -> None:
+    """Pixel 32 makes 31 one of a pair; sixteen passes later 15, the last of its tile, joins it."""
+    values = np.arange(48)[None, None] % 2 * 10
+    values[..., 31:33] = 20
+    values = (values.mT if is_upright else values).astype(np.uint8)
+    one = np.ones(1)
+    clusters = Clusters(np.array([[0.0], [10], [20]]), 0 * one, one, one, None)
+    options = SegmentOptions(min_size=1)
+    labels = segment_array(values, values[0] >= 0, clusters, options)
+    sizes = np.bincount(labels.ravel())[labels].ravel()
+    assert sizes.tolist() == [1] * 15 + [33] * 33
+    assert_equal(segment_tiles(values, values[0] >= 0, clusters, options, tile_size=16), labels)
 
 
 @pytest.mark.parametrize("holes", [0.0, 1.0])
