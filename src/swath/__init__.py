@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from swath.experiment.config import ExperimentSet
     from swath.experiment.experiment import Experiment
     from swath.experiment.kind import Kind, command
+    from swath.experiment.segmentation import Segmentation
     from swath.experiment.session import RunResult, plan_experiments, run_experiments
     from swath.grid.grid import Grid
     from swath.grid.window import Window
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from swath.scene.classes import IGNORE, ClassConfig
     from swath.scene.labels import RasterLabels, VectorLabels
     from swath.scene.spec import ChipSampling, Scene
+    from swath.segmentation.segmenter import segment
+    from swath.segmentation.spec import SegmentOptions
     from swath.settings import Settings, load_settings
 
 __version__ = "0.1.0"
@@ -77,6 +80,7 @@ _PLACES = {
     "swath.experiment.config": ("ExperimentSet",),
     "swath.experiment.experiment": ("Experiment",),
     "swath.experiment.kind": ("Kind", "command"),
+    "swath.experiment.segmentation": ("Segmentation",),
     "swath.experiment.session": ("RunResult", "plan_experiments", "run_experiments"),
     "swath.grid.grid": ("Grid",),
     "swath.grid.window": ("Window",),
@@ -101,6 +105,8 @@ _PLACES = {
     "swath.scene.classes": ("IGNORE", "ClassConfig"),
     "swath.scene.labels": ("RasterLabels", "VectorLabels"),
     "swath.scene.spec": ("ChipSampling", "Scene"),
+    "swath.segmentation.segmenter": ("segment",),
+    "swath.segmentation.spec": ("SegmentOptions",),
     "swath.settings": ("Settings", "load_settings"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
@@ -141,6 +147,8 @@ __all__ = [
     "RunError",
     "RunResult",
     "Scene",
+    "SegmentOptions",
+    "Segmentation",
     "SegmentationModel",
     "Selection",
     "SemanticSegmentation",
@@ -164,6 +172,7 @@ __all__ = [
     "load_settings",
     "plan_experiments",
     "run_experiments",
+    "segment",
 ]
 
 

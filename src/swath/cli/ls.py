@@ -9,6 +9,7 @@ import click
 
 from swath.cli.options import config_options, find, json_option
 from swath.cli.render import table
+from swath.experiment.declaration import Declaration
 from swath.experiment.experiment import Experiment
 
 
@@ -27,6 +28,9 @@ def command(config: str, runner: str, as_json: bool, **options: Any) -> None:
             counts = [declared.train_scenes, declared.validation_scenes, declared.test_scenes]
             scenes = "+".join(str(len(role)) for role in counts)
             rows.append([item.id, declared.task.kind, scenes, declared.root_uri, item.where])
+        elif isinstance(declared, Declaration):
+            kind = type(declared).__name__.lower()
+            rows.append([item.id, kind, "", declared.root_uri, item.where])
         else:
             kinds = ", ".join(command.kind for command in declared.commands)
             rows.append([item.id, kinds, "", declared.root, item.where])

@@ -11,6 +11,7 @@ from swath.experiment.config import Declared
 from swath.experiment.experiment import Experiment, Headers
 from swath.experiment.headers import known_headers
 from swath.learn.tasks import task_room
+from swath.plan.command import Pipeline
 from swath.plan.plan import Plan
 from swath.plan.scan import State
 from swath.raster.layout import image_grid
@@ -50,7 +51,7 @@ def check_experiments(declared: Iterable[Declared]) -> CheckReport:
             _check(item, item.scenes, report)
             _check_model(item, report)
         try:
-            pipeline = item.compile() if isinstance(item, Experiment) else item
+            pipeline = item if isinstance(item, Pipeline) else item.compile()
             refuse_unwritable([pipeline])
         except SwathError as error:
             if not report.problems:  # an unreadable image was told in more detail above

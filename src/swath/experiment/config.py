@@ -23,12 +23,20 @@ from pydantic import BaseModel, ValidationError
 
 from swath.errors import ConfigError, DeclarationError, Problems, SwathError
 from swath.experiment.arguments import Arguments, call, refuse_unknown
+from swath.experiment.declaration import Declaration
 from swath.experiment.experiment import Experiment
+from swath.experiment.segmentation import Segmentation
 from swath.experiment.upgrades import upgrade
 from swath.plan.command import Pipeline
 from swath.run.load import load_file
 
-Declared = Experiment | Pipeline
+Declared = Declaration | Pipeline
+DECLARATIONS: Mapping[str, type[Declaration]] = {
+    "experiment": Experiment,
+    "segmentation": Segmentation,
+}
+"""Declarations by their name in a stored one."""
+
 FUNCTIONS = ("get_config", "get_configs")
 
 
@@ -189,11 +197,12 @@ def _results(result: Any, where: str) -> list[Found]:
         else [result]
     )
     for item in items:
-        if not isinstance(item, Experiment | Pipeline):
+        if not isinstance(item, Declaration | Pipeline):
             raise ConfigError(
                 f"it returned a {type(item).__name__}.",
                 where=where,
-                mend="Return a swath.Experiment or a swath.Pipeline, or a list of them.",
+                mend="Return a swath.Experiment, a swath.Segmentation or a swath.Pipeline, or a "
+                "list of them.",
             )
     return [Found(item, where) for item in items]
 
@@ -215,7 +224,8 @@ def _declared(item: Any, where: str) -> Declared:
     try:
         if "pipeline" in declaration:
             return Pipeline.from_json(declaration["pipeline"])
-        return Experiment.from_json(declaration["experiment"])
+        kind = next((name for name in DECLARATIONS if name in declaration), "experiment")
+        return DECLARATIONS[kind].from_json(declaration[kind])
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"it is no complete declaration: {error!r}.",

@@ -6,14 +6,14 @@ images. Those headers are read when they are not known yet, and remembered below
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, NonNegativeInt, field_validator, model_validator
+from pydantic import NonNegativeInt, field_validator, model_validator
 
 from swath.commands import analyze, bundle, chip, evaluate, mosaic, predict, score, train
 from swath.errors import DataError, Problems, SwathError
+from swath.experiment.declaration import Declaration, absolute
 from swath.experiment.headers import known_headers
 from swath.grid.grid import Grid
 from swath.learn.tasks import Task
@@ -21,7 +21,6 @@ from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref, Resou
 from swath.raster.header import Header
 from swath.raster.layout import image_grid, image_pixel_bytes
 from swath.scene import Scene
-from swath.spec import Spec
 from swath.store import normalise
 
 ONE_GPU = Resources(gpus=1)
@@ -30,18 +29,8 @@ ONE_GPU = Resources(gpus=1)
 Headers = Mapping[str, "Header | DataError"]
 
 
-def _text(value: Any) -> Any:
-    return value if isinstance(value, str) else str(value)
-
-
-class Experiment(Spec):
+class Experiment(Declaration):
     """A model to be learned from scenes, applied to scenes and evaluated."""
-
-    id: str
-    """Name of the experiment, unique below its root; letters, digits and '._-'."""
-
-    root_uri: Annotated[str, BeforeValidator(_text)]
-    """Folder or URI under which everything that the experiment makes is kept."""
 
     task: Task
     """What is learned, and how."""
@@ -58,21 +47,6 @@ class Experiment(Spec):
     preview_bands: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (0, 1, 2)
     """Bands of the image, 0-based, that pictures show as red, green and blue."""
 
-    @field_validator("id")
-    @classmethod
-    def _id_is_a_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
-            raise ValueError(
-                f"The id {value!r} cannot name a folder. Use letters, digits and '._-', at most "
-                f"100, and start with a letter or digit."
-            )
-        return value
-
-    @field_validator("root_uri")
-    @classmethod
-    def _absolute_root(cls, value: str) -> str:
-        return normalise(value)
-
     @field_validator("task")
     @classmethod
     def _absolute_weights(cls, task: Task) -> Task:
@@ -88,7 +62,7 @@ class Experiment(Spec):
             return data
         roles = ("train_scenes", "validation_scenes", "test_scenes")
         return data | {
-            role: tuple(_absolute(scene) for scene in data[role])
+            role: tuple(absolute(scene) for scene in data[role])
             for role in roles
             if isinstance(data.get(role), list | tuple)
         }
@@ -132,26 +106,6 @@ class Experiment(Spec):
         """
         keys = [key for scene in self.scenes for key in scene.image.header_keys()]
         return compile_experiment(self, known_headers(self.root_uri, keys))
-
-
-def _absolute(value: Any) -> Any:
-    """Make every URI in the declaration of a scene absolute, whatever folder a worker is in."""
-    if isinstance(value, Scene):
-        return Scene.from_json(_absolute(value.to_json()))
-    if isinstance(value, Mapping):
-        return {
-            key: _absolute_uris(item) if key in {"uri", "uris"} else _absolute(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_absolute(item) for item in value]
-    return value
-
-
-def _absolute_uris(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [normalise(item) for item in value]
-    return normalise(value)
 
 
 def compile_experiment(experiment: Experiment, headers: Headers) -> Pipeline:

@@ -17,7 +17,6 @@ from typing import Any
 import swath.commands
 from swath.errors import DeclarationError, Problems, SwathError
 from swath.experiment.config import Declared
-from swath.experiment.experiment import Experiment
 from swath.plan.command import Pipeline
 from swath.plan.plan import Plan, make_plan
 from swath.plan.select import Selection
@@ -78,7 +77,7 @@ def compile_all(declared: Sequence[Declared]) -> list[Pipeline]:
     errors: list[SwathError] = []
     for item in declared:
         try:
-            pipelines.append(item.compile() if isinstance(item, Experiment) else item)
+            pipelines.append(item if isinstance(item, Pipeline) else item.compile())
         except Problems as problems:
             errors += problems.errors
         except SwathError as error:

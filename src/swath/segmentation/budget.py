@@ -26,6 +26,9 @@ takes up to 20."""
 OUTPUT_BYTES = 6
 """Bytes on disk per pixel while labels are written: 4 as they are, 2 for the compressed file."""
 
+LARGEST_CACHE = 512 * MIB
+"""The block cache of GDAL takes no more."""
+
 SMALLEST_TILE = 512
 LARGEST_TILE = 1024
 TILES_PER_WORKER = 3
@@ -77,13 +80,22 @@ def budget_of(
     workers
         Threads.
     """
-    height, width = shape
-    read = (min(tile_size, height) + 2 * HALO) * (min(tile_size, width) + 2 * HALO)
-    tile = read * (n_bands * (value_bytes + 4) + TILE_BYTES)
-    cache = (tile_size + 2 * HALO) * width * n_bands * value_bytes
-    pixels = height * width
-    memory = LIBRARIES_BYTES + workers * tile + min(cache, 512 * MIB) + WHOLE_BYTES * pixels
+    pixels = shape[0] * shape[1]
+    memory = LIBRARIES_BYTES + WHOLE_BYTES * pixels
+    memory += workers * tile_bytes(shape, n_bands, value_bytes, tile_size)
+    memory += cache_bytes(shape, n_bands, value_bytes, tile_size)
     return Budget(memory, OUTPUT_BYTES * pixels)
+
+
+def tile_bytes(shape: tuple[int, int], n_bands: int, value_bytes: int, tile_size: int) -> int:
+    """Estimate the memory of one tile in bytes; parameters are those of `budget_of`."""
+    height, width = (min(tile_size, side) + 2 * HALO for side in shape)
+    return height * width * (n_bands * (value_bytes + 4) + TILE_BYTES)
+
+
+def cache_bytes(shape: tuple[int, int], n_bands: int, value_bytes: int, tile_size: int) -> int:
+    """Estimate the cache of blocks of an image that is read tile by tile, in bytes."""
+    return min((tile_size + 2 * HALO) * shape[1] * n_bands * value_bytes, LARGEST_CACHE)
 
 
 def available_memory() -> int | None:

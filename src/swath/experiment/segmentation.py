@@ -1,0 +1,107 @@
+"""The segmentation of an image: what a user declares, and the graph that it compiles into.
+
+Compiling is a pure function of the declaration and the headers of the image, as for experiments.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from swath.commands import clump, eliminate, fit_clusters, label, mosaic_labels
+from swath.commands.image_tiles import TiledImage
+from swath.experiment.declaration import Declaration, absolute
+from swath.experiment.experiment import Headers
+from swath.experiment.headers import known_headers
+from swath.plan.command import DECLARATION_SCHEMA, Pipeline
+from swath.raster.spec import ImageSpec, Raster, Stack
+from swath.segmentation.spec import SegmentOptions, image_of
+
+
+def _image(value: Any) -> Any:
+    """Take paths for rasters, and several for one image."""
+    several = isinstance(value, list | tuple) and value
+    if isinstance(value, str | PathLike) or (
+        several and all(isinstance(each, str | PathLike | Raster | Stack) for each in value)
+    ):
+        return image_of(value)
+    return value
+
+
+class Segmentation(Declaration):
+    """Segments of an image of any size; the labels are those of `swath.segment`.
+
+    Examples
+    --------
+    >>> fields = Segmentation(
+    ...     id="fields",
+    ...     root_uri="/data/work",
+    ...     image=["/data/optical.tif", "/data/radar.tif"],
+    ...     options=SegmentOptions(min_size=100),
+    ... )
+    >>> len(fields.image.source_uris())
+    2
+    """
+
+    image: Annotated[ImageSpec, BeforeValidator(_image)]
+    """What is segmented. A path is short for a `Raster`, a list for a `Stack` of all its bands."""
+
+    options: SegmentOptions = SegmentOptions()
+    """What changes the labels."""
+
+    tile_size: int | None = Field(default=None, ge=16)
+    """Side of tiles in pixels; by default 512 to 2048, by the size of the image. It changes no
+    label, but another size makes other units: nothing of an earlier run is taken over."""
+
+    @field_validator("image")
+    @classmethod
+    def _absolute_image(cls, image: Raster | Stack) -> Raster | Stack:
+        found: Raster | Stack = absolute(image)
+        return found
+
+    def compile(self) -> Pipeline:
+        """Return the commands of this segmentation; headers that are not known are read.
+
+        Raises
+        ------
+        DataError
+            If a file is missing, unreadable, or not on the grid of the others.
+        """
+        headers = known_headers(self.root_uri, self.image.header_keys())
+        return compile_segmentation(self, headers)
+
+
+def compile_segmentation(segmentation: Segmentation, headers: Headers) -> Pipeline:
+    """Derive the commands of a segmentation.
+
+    Parameters
+    ----------
+    segmentation
+        The declaration.
+    headers
+        Of its image, see `swath.raster.header`.
+
+    Raises
+    ------
+    DataError
+        If a file has no header, files are not on one grid, or a band does not exist.
+    """
+    root, options = segmentation.root_uri, segmentation.options
+    tiled = TiledImage.of(segmentation.image, headers, segmentation.tile_size)
+    fitted = fit_clusters.declare(root, tiled, options)
+    clumped = clump.declare(root, tiled, options, fitted)
+    eliminated = eliminate.declare(root, tiled, options, fitted, clumped)
+    labelled = label.declare(root, tiled, clumped, eliminated)
+    mosaic = mosaic_labels.declare(root, tiled, options, fitted, eliminated, labelled)
+    return Pipeline(
+        id=segmentation.id,
+        root=root,
+        commands=(fitted, clumped, eliminated, labelled, mosaic),
+        declaration={"schema": DECLARATION_SCHEMA, "segmentation": segmentation.to_json()},
+        results={
+            f"{segmentation.id}.tif": mosaic.ref(tiled.name, "labels"),
+            f"{segmentation.id}.json": mosaic.ref(tiled.name, "description"),
+        },
+    )
