@@ -5,7 +5,7 @@
 
 PYTHON    ?= python3
 TESTS     ?= src tests
-TEST_JOBS ?= 2
+TEST_JOBS ?= 3
 DEMO_ROOT ?= out/demo
 
 VENV  := .venv
@@ -13,7 +13,8 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 UV    := uv==0.13.8
 
-# Several processes share the cores; each one's own thread pool would make them fight.
+# Several processes share the cores; each one's own thread pool would make them fight. There are three
+# to two cores, as a third of the time is waiting for what runners have started.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 GDAL_NUM_THREADS=1
 
 # Hundreds of processes are started, and where modules may not be kept compiled each one compiles
