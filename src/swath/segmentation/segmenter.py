@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swath.errors import ConfigError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
 from swath.raster.reader import open_raster
 from swath.segmentation.ahead import in_threads
-from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
+from swath.segmentation.budget import budget_of, refuse_target, refuse_too_large, tile_size_for
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kernels.compiled import is_on_disk
@@ -163,7 +162,7 @@ def segment(
     wanted = StatisticsOptions(statistics=tuple(statistics)) if statistics else None
     for target in (path, wanted and table, polygons, save_centres):
         if target is not None:
-            _refuse_target(Path(target), overwrite)
+            refuse_target(Path(target), overwrite)
     image = image_of(images, bands=bands, nodata=nodata)
     workers = workers or os.cpu_count() or 1
     if not is_on_disk(eliminate_small):
@@ -220,15 +219,6 @@ def segment(
             )
     timings.stop()
     return Segmented(path, n_segments, grid, clusters, timings)
-
-
-def _refuse_target(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder.", where="OUT", mend="Give a file.")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists.", mend="Give --overwrite, or another OUT.")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {path.absolute().parent}.", mend="Make it first.")
 
 
 @dataclass(frozen=True, slots=True)

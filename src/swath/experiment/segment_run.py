@@ -1,0 +1,157 @@
+"""A segmentation from file to file, by the commands of a runner.
+
+One idea: what is made on the way lies in a folder beside the result, which outlives a kill, so that
+the same call goes on; it is removed once the result is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from swath.errors import ConfigError
+from swath.experiment.segmentation import Segmentation
+from swath.experiment.session import RunResult, Warn, execute, plan_to_run
+from swath.plan.plan import Plan
+from swath.plan.split import Splits
+from swath.run.events import Emit, ignore
+from swath.run.prepare import results_of
+from swath.segmentation.budget import refuse_target
+from swath.segmentation.spec import Image, SegmentOptions, image_of
+from swath.settings import Settings, load_settings
+from swath.store import copy, is_local, join, local_path, normalise, open_store
+
+Watch = Callable[[Plan], AbstractContextManager[Emit]]
+"""Given the plan, whatever takes the events of its run."""
+
+
+@contextmanager
+def _unwatched(made: Plan) -> Iterator[Emit]:  # noqa: ARG001
+    yield ignore
+
+
+def segment_with_runner(
+    images: Image | Sequence[Image],
+    out: str | PathLike[str],
+    runner: str,
+    *,
+    options: SegmentOptions | None = None,
+    bands: Sequence[int] | None = None,
+    nodata: float | Literal["nan"] | None = None,
+    tile_size: int | None = None,
+    root_uri: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    splits: Splits | None = None,
+    settings: Settings | None = None,
+    watch: Watch = _unwatched,
+    tell: Callable[[str], None] = lambda _: None,
+    warn: Warn = lambda _: None,
+) -> RunResult:
+    """Segment an image with a runner; the labels are those of `swath.segment`.
+
+    Parameters
+    ----------
+    images, out, options, bands, nodata, overwrite
+        As for `swath.segment`; `out` may be a URI, too.
+    runner
+        Name of the runner.
+    tile_size
+        See `Segmentation.tile_size`.
+    root_uri
+        Folder or URI for what is made on the way, which is kept. Default: a hidden folder beside
+        `out`, which is removed in the end.
+    splits, settings
+        See `swath.plan_experiments`.
+    watch
+        Shows the run.
+    tell, warn
+        See `swath.experiment.session.plan_to_run` and `execute`.
+
+    Returns
+    -------
+    RunResult
+        Its results are what lies at and beside `out`. If the run failed, nothing does; what was
+        finished is taken over by the next call.
+
+    Raises
+    ------
+    DeclarationError
+        If `out` exists, or the plan cannot be run there; nothing has been written then.
+    InterruptedRunError
+        If the user interrupted.
+    StoreError
+        If the result cannot be written.
+    """
+    settings = settings or load_settings()
+    target = normalise(out)
+    _refuse(target, overwrite)
+    parent, _, name = target.rpartition("/")
+    kept = root_uri is not None
+    declared = Segmentation(
+        id=_id_of(name),
+        root_uri=normalise(root_uri) if root_uri is not None else join(parent, f".{name}.swath"),
+        image=image_of(images, bands=bands, nodata=nodata),
+        options=options or SegmentOptions(),
+        tile_size=tile_size,
+    )
+    if target in declared.image.source_uris():
+        raise ConfigError(
+            f"{target} is read, and would be written, too.", where="OUT", mend="Give another OUT."
+        )
+    made = plan_to_run([declared], runner=runner, splits=splits, settings=settings, tell=tell)
+    with watch(made) as emit:
+        result = execute(made, runner, settings=settings, emit=emit, warn=warn)
+    if not result.succeeded:
+        return replace(result, results={})
+    _, places = results_of(made)[declared.id]
+    delivered = _deliver(declared.id, places, target)
+    if not kept:
+        open_store(declared.root_uri).delete(declared.root_uri)
+    return replace(result, results={declared.id: delivered})
+
+
+def beside(target: str, suffix: str) -> str:
+    """Return the URI of what lies beside a file, with another suffix.
+
+    Examples
+    --------
+    >>> beside("s3://bucket/map.tif", ".json")
+    's3://bucket/map.json'
+    """
+    parent, _, name = target.rpartition("/")
+    return join(parent, PurePosixPath(name).with_suffix(suffix).name)
+
+
+def _deliver(declared: str, places: Mapping[str, str], target: str) -> dict[str, str]:
+    """Bring the results to their places, the labels last: they say that all is there."""
+    labels = f"{declared}.tif"
+    delivered: dict[str, str] = {}
+    for name, uri in places.items():
+        if name != labels:
+            delivered[name] = beside(target, PurePosixPath(name).suffix)
+            copy(uri, delivered[name])
+    if is_local(target):
+        from swath.raster.cog import SIDECARS
+
+        for ending in SIDECARS:  # of the file that is replaced
+            Path(f"{local_path(target)}{ending}").unlink(missing_ok=True)
+    copy(places[labels], target)
+    return {labels: target, **delivered}
+
+
+def _id_of(name: str) -> str:
+    """Return an id for the segmentation that a file is named for."""
+    stem = PurePosixPath(name).stem
+    return re.sub(r"[^A-Za-z0-9._-]", "_", stem).lstrip("._-")[:100] or "segments"
+
+
+def _refuse(target: str, overwrite: bool) -> None:
+    if is_local(target):
+        refuse_target(local_path(target), overwrite)
+    elif not overwrite and open_store(target).exists(target):
+        raise ConfigError(f"{target} exists.", mend="Give --overwrite, or another OUT.")
