@@ -1,0 +1,73 @@
+"""Which statistics of segments are wanted.
+
+For declarations and everything that plans; it loads no heavy library.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from swath.spec import Spec
+
+BAND_STATISTICS = ("count", "sum", "mean", "std", "min", "max", "median", "mode")
+"""Of each band, besides percentiles: ``p`` and a number from 0 to 100, as in ``p90``."""
+
+SHAPE_STATISTICS = ("area", "bbox", "first_pixel", "centroid", "perimeter", "compactness")
+"""Of each segment; the number of its pixels is always told."""
+
+_PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d+)?)", re.ASCII)
+
+
+def percentile_of(name: str) -> float | None:
+    """Return the percentile that a name stands for, None if it is no percentile.
+
+    Examples
+    --------
+    >>> percentile_of("p97.5"), percentile_of("mean"), percentile_of("median")
+    (97.5, None, 50.0)
+    """
+    if name == "median":
+        return 50.0
+    found = _PERCENTILE.fullmatch(name)
+    return float(found[1]) if found and float(found[1]) <= 100 else None
+
+
+class StatisticsOptions(Spec):
+    """Options of statistics of segments.
+
+    Examples
+    --------
+    >>> StatisticsOptions(statistics="mean, p90, area").statistics
+    ('mean', 'p90', 'area')
+    """
+
+    statistics: tuple[str, ...] = Field(default=("mean", "std", "min", "max"))
+    """Names of statistics, in the order of their columns. Of each band: `BAND_STATISTICS` and
+    percentiles such as ``"p90"`` or ``"p2.5"``. Of each segment: `SHAPE_STATISTICS`. A text with
+    commas is taken apart. None at all: the number of pixels alone."""
+
+    @field_validator("statistics", mode="before")
+    @classmethod
+    def _take_apart(cls, names: Any) -> Any:
+        if isinstance(names, str):
+            return tuple(name.strip() for name in names.split(",") if name.strip())
+        return names
+
+    @field_validator("statistics")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name in BAND_STATISTICS or name in SHAPE_STATISTICS:
+                continue
+            if percentile_of(name) is None:
+                raise ValueError(
+                    f"there is no statistic {name!r}; there are {', '.join(BAND_STATISTICS)}, "
+                    f"percentiles p0 to p100, {', '.join(SHAPE_STATISTICS)}"
+                )
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"given more than once: {', '.join(doubled)}")
+        return names
