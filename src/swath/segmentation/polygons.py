@@ -42,7 +42,7 @@ from swath.segmentation.spool import Chains, Spool, ragged_indices
 from swath.store.local import temporary_beside
 from swath.vector.writer import GEOMETRY, driver_of, write_features
 
-BATCH_SEGMENTS = 16_384
+BATCH_SEGMENTS = 4_096
 """Segments whose polygons are in memory together, once for each thread and one more."""
 
 

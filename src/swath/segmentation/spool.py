@@ -1,12 +1,13 @@
 """Outlines of all tiles on disk, to be taken out again segment by segment.
 
 For `swath.segmentation.polygons`. One idea: the chains of each tile are sorted by segment, so that
-those of a range of segments are one slice of every tile that knows the range, read through a memory
-map; no tile that lies elsewhere is looked at.
+those of a range of segments are one slice of every tile that knows the range; no tile that lies
+elsewhere is looked at.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +80,7 @@ class Spool:
 
     Notes
     -----
-    Disk: 8 bytes for a vertex and 56 for a chain.
+    Disk: 8 bytes for a vertex and 56 for a chain. One file of them, 8 bytes for a chain, is mapped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +88,7 @@ class Spool:
         self._files: dict[str, Any] = {name: path.open("wb") for name, path in self._paths.items()}
         self._tiles: list[_Tile] = []
         self._n_chains = self._n_vertices = 0
-        self._maps: dict[str, npt.NDArray[Any]] = {}
+        self._labels: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     def add(self, chains: Chains) -> None:
         """Add the chains of a tile, which are sorted by label."""
@@ -113,36 +114,45 @@ class Spool:
 
     def labels(self) -> npt.NDArray[np.int64]:
         """Return all labels, ascending, each once; nothing can be added any more."""
-        for file in self._files.values():
-            file.close()
-        if self._n_chains == 0:
-            return np.empty(0, np.int64)
-        shapes: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
-            "vertices": (np.int32, (self._n_vertices, 2)),
-            "table": (np.int64, (self._n_chains, N_COLUMNS)),
-            "labels": (np.int64, (self._n_chains,)),
-            "begins": (np.int64, (self._n_chains,)),
-        }
-        for name, (dtype, shape) in shapes.items():
-            self._maps[name] = np.memmap(self._paths[name], dtype, "r", shape=shape)
-        return np.unique(self._maps["labels"])
+        for name, path in self._paths.items():
+            self._files[name].close()
+            self._files[name] = path.open("rb")
+        if self._n_chains > 0:
+            self._labels = np.memmap(self._paths["labels"], np.int64, "r")
+        return np.unique(self._labels)
 
     def take(self, first: int, last: int) -> Chains:
-        """Return the chains of the labels from `first` to `last`, sorted by label."""
+        """Return the chains of the labels from `first` to `last`, sorted by label.
+
+        Safe to call from several threads.
+        """
         tables, vertices = [], []
         for tile in self._tiles:
             if tile.last_label < first or tile.first_label > last:
                 continue
-            end = tile.chain + tile.n_chains
-            labels = self._maps["labels"][tile.chain : end]
-            low, high = tile.chain + np.searchsorted(labels, (first, last + 1))
+            labels = self._labels[tile.chain : tile.chain + tile.n_chains]
+            low, high = (int(at) for at in np.searchsorted(labels, (first, last + 1)))
             if low == high:
                 continue
-            table = self._maps["table"][low:high]
-            begin = int(self._maps["begins"][low])
+            table = self._read("table", np.int64, tile.chain + low, high - low, N_COLUMNS)
+            begin = int(self._read("begins", np.int64, tile.chain + low, 1, 1)[0, 0])
             tables.append(table)
-            vertices.append(self._maps["vertices"][begin : begin + int(table[:, COUNT].sum())])
+            vertices.append(self._read("vertices", np.int32, begin, int(table[:, COUNT].sum()), 2))
         return Chains(np.concatenate(vertices), np.concatenate(tables)).sorted()
+
+    def _read(
+        self, name: str, dtype: npt.DTypeLike, begin: int, n_rows: int, n_columns: int
+    ) -> npt.NDArray[Any]:
+        row_bytes = np.dtype(dtype).itemsize * n_columns
+        left, at = n_rows * row_bytes, begin * row_bytes
+        parts = []
+        while left > 0:  # one call reads no more than 2 GiB
+            part = os.pread(self._files[name].fileno(), left, at)
+            if not part:
+                raise OSError(f"{self._paths[name]} is shorter than it was written")
+            parts.append(part)
+            left, at = left - len(part), at + len(part)
+        return np.frombuffer(b"".join(parts), dtype).reshape(n_rows, n_columns)
 
     def __enter__(self) -> Self:
         return self
@@ -155,4 +165,4 @@ class Spool:
     ) -> None:
         for file in self._files.values():
             file.close()
-        self._maps.clear()
+        self._labels = np.empty(0, np.int64)

@@ -37,6 +37,8 @@ DRIVERS = {
     ".geoparquet": "GeoParquet",
 }
 """Format of a file by its suffix."""
+ROW_GROUP = 32_768
+"""Rows that are together in GeoParquet, or a few more."""
 
 
 def driver_of(path: Path) -> str:
@@ -187,5 +189,11 @@ def _write_parquet(
     }
     schema = schema.with_metadata({**(schema.metadata or {}), "geo": json.dumps(described)})
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        held: list[pyarrow.RecordBatch] = []
         for batch in batches:
-            writer.write_batch(batch.cast(schema))
+            held.append(batch.cast(schema))
+            if sum(part.num_rows for part in held) >= ROW_GROUP:
+                writer.write_table(pyarrow.Table.from_batches(held, schema))
+                held.clear()
+        if held:
+            writer.write_table(pyarrow.Table.from_batches(held, schema))
