@@ -52,7 +52,7 @@ class Segmentation(Declaration):
     """What changes the labels."""
 
     tile_size: int | None = Field(default=None, ge=16)
-    """Side of tiles in pixels; by default 512 to 2048, by the size of the image. It changes no
+    """Side of tiles in pixels; by default 512 to 1024, by the size of the image. It changes no
     label, but another size makes other units: nothing of an earlier run is taken over."""
 
     @field_validator("image")

@@ -92,7 +92,7 @@ def _write(path: Path, arrays: Arrays) -> None:
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in names}
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         raise DataError(
