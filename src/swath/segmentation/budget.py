@@ -13,7 +13,7 @@ from swath.segmentation.spec import HALO
 MIB = 2**20
 
 LIBRARIES_BYTES = 350 * MIB
-"""Resident memory of a process with numba, scikit-learn and GDAL, without any image."""
+"""Resident memory of a process with numba and GDAL, without any image."""
 
 TILE_BYTES = 60
 """Bytes per pixel of a tile besides its bands: masks, clusters, labels, clumps and their lists."""

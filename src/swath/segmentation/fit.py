@@ -44,7 +44,7 @@ def fit_clusters(image: Raster | Stack, options: SegmentOptions, *, n_threads: i
         If the pixels are complex or of 64 bits; centres or weights are for another number of bands;
         no pixel has data, or fewer have than there are to be clusters; or values are too large.
     MissingExtraError
-        If scikit-learn is not installed and centres are to be fitted.
+        If numba is not installed.
 
     Notes
     -----

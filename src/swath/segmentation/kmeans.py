@@ -1,25 +1,27 @@
 """Cluster centres of a sample, and how far apart they are.
 
-For `swath.segmentation.clusters`. One idea: one thread, one start, a fixed seed, so that the same
-sample has the same centres however many threads there are.
+For `swath.segmentation.fit`. One idea: one start with a fixed seed, and sums in the order of the
+points, so that the same sample has the same centres however many threads there are.
 """
 
 from __future__ import annotations
 
-import warnings
+import math
 
 import numpy as np
 import numpy.typing as npt
 
-from swath.optional import require
+from swath.segmentation.kernels.nearest import nearest_of_points
 
 Floats = npt.NDArray[np.float64]
 
 _MOST_COMPARED = 4096  # centres whose distances are all held: 67 MB
+_MOST_ROUNDS = 100
+_STILL = 1e-4  # centres that move less, in units of the variance, have arrived
 
 
 def fit_centres(points: Floats, k: int, seed: int) -> Floats:
-    """Return `k` centres of points: k-means after Lloyd, from one k-means++ start.
+    """Return `k` centres of points: k-means after Lloyd, from one greedy k-means++ start.
 
     Parameters
     ----------
@@ -36,24 +38,69 @@ def fit_centres(points: Floats, k: int, seed: int) -> Floats:
         Array `(cluster, band)` of float64, sorted by the first band, then by the next ones. Points
         of fewer than `k` distinct values have these for centres, and so fewer than `k`.
 
-    Raises
-    ------
-    MissingExtraError
-        If scikit-learn is not installed.
+    Notes
+    -----
+    Points are compared with centres in float32, by the kernel that does so with pixels.
+
+    References
+    ----------
+    Arthur, Vassilvitskii (2007): k-means++: the advantages of careful seeding. SODA, section 2.2,
+    and the greedy variant of its last section.
     """
     distinct = _few_distinct(points, k)
     if distinct is not None:
         return distinct
-    library = require("sklearn.cluster", extra="segment", purpose="to fit cluster centres")
-    exceptions = require("sklearn.exceptions", extra="segment", purpose="to fit cluster centres")
-    pools = require("threadpoolctl", extra="segment", purpose="to fit cluster centres")
-    start = np.random.RandomState(np.random.MT19937(seed))
-    with pools.threadpool_limits(limits=1), warnings.catch_warnings():
-        # Points closer than rounding may leave clusters empty: their centres are dropped below.
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model = library.KMeans(k, n_init=1, random_state=start, copy_x=True).fit(points)
-    centres: Floats = np.unique(model.cluster_centers_, axis=0)
-    return centres
+    columns = np.ascontiguousarray(points.T)
+    middle = points.mean(axis=0)
+    compared = (columns - middle[:, None]).astype(np.float32)  # it has the fewest digits far from 0
+    centres = _spread(columns, k, np.random.default_rng(seed))
+    still = _STILL * float(columns.var(axis=1).mean())
+    for _ in range(_MOST_ROUNDS):
+        nearest = nearest_of_points(compared, (centres - middle).astype(np.float32))
+        counts = np.bincount(nearest, minlength=k)
+        sums = np.stack([np.bincount(nearest, column, k) for column in columns], axis=1)
+        moved = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+        shift = float(np.square(moved - centres).sum())
+        centres = moved
+        if shift <= still:
+            break
+    fitted: Floats = np.unique(centres, axis=0)
+    return fitted
+
+
+def _spread(columns: Floats, k: int, random: np.random.Generator) -> Floats:
+    """Choose first centres: each the best of a few points that are likely to lie far from others.
+
+    Parameters
+    ----------
+    columns
+        Array `(band, point)`.
+    k
+        Number of centres.
+    random
+        Chooses.
+    """
+    n_trials = 2 + int(math.log(k))
+    chosen = [int(random.integers(columns.shape[1]))]
+    distances = _distances(columns, chosen[0])
+    while len(chosen) < k:
+        summed = np.cumsum(distances)
+        drawn = np.searchsorted(summed, random.random(n_trials) * summed[-1])
+        trials = [
+            (np.minimum(distances, _distances(columns, point)), point)
+            for point in np.minimum(drawn, len(summed) - 1).tolist()
+        ]
+        distances, point = min(trials, key=lambda trial: (trial[0].sum(), trial[1]))
+        chosen.append(point)
+    return columns[:, chosen].T.copy()
+
+
+def _distances(columns: Floats, point: int) -> Floats:
+    """Return the squared distance of each point to one of them."""
+    total = np.zeros(columns.shape[1])
+    for column in columns:
+        total += np.square(column - column[point])
+    return total
 
 
 def distance_percentile(centres: Floats, percentile: float) -> float:

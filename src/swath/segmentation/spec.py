@@ -47,7 +47,7 @@ class SegmentOptions(Spec):
     """Segments of fewer pixels are merged into a neighbour, if one is near enough."""
     max_distance: Annotated[float, Field(ge=0)] | Literal["auto"] | None = "auto"
     """Largest distance between the mean spectra of two segments that are merged, in (weighted)
-    units of the image; ``"auto"``: a percentile of the distances between centres; None: no limit."""
+    units of the image; ``"auto"``: a percentile of the distances between centres; None: none."""
     distance_percentile: float = Field(default=50.0, ge=0, le=100)
     """The percentile that ``"auto"`` takes."""
     connectivity: Literal[4, 8] = 4
