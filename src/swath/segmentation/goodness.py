@@ -5,16 +5,20 @@ For comparing segmentations of one image with each other. Not an accuracy.
 One idea: two numbers pull in opposite directions. The variance within segments falls when segments
 become smaller; the likeness of neighbours, Moran's I of the segments' means, falls when segments
 that belong together are one. The best compromise among some candidates has a low sum of both, each
-scaled to 0 to 1 over these candidates.
+scaled to 0 to 1 over these candidates [1]_ [2]_. Among other candidates the order of two may be
+another, since the scales are [3]_: extreme ones that nobody wants are better left out.
 
 References
 ----------
 .. [1] G. M. Espindola, G. Camara, I. A. Reis, L. S. Bins, A. M. Monteiro, "Parameter selection for
    region-growing image segmentation algorithms using spatial autocorrelation", International
-   Journal of Remote Sensing 27(14), 2006, 3035-3040: both numbers, equations 1 and 2.
+   Journal of Remote Sensing 27(14), 2006, 3035-3040: both numbers.
 .. [2] B. Johnson, Z. Xie, "Unsupervised image segmentation evaluation and refinement using a
    multi-scale approach", ISPRS Journal of Photogrammetry and Remote Sensing 66(4), 2011, 473-483:
    means over bands, and the sum of both, each scaled from its least to its largest value.
+.. [3] S. Böck, M. Immitzer, C. Atzberger, "On the objectivity of the objective function: problems
+   with unsupervised segmentation evaluation based on global score and a possible remedy", Remote
+   Sensing 9(8), 2017, 769.
 """
 
 from __future__ import annotations
