@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from swath import Raster, Window
+from swath.raster.reader import open_raster
 from swath.segmentation.clusters import Clusters
+from swath.segmentation.fit import fit_clusters
 from swath.segmentation.spec import SegmentOptions
 from swath.segmentation.whole import segment_array, segment_tiles
 
@@ -295,3 +299,30 @@ def test_an_image_of_300_by_300_is_segmented_as_defined(
         expected = defined(reference, *image, case.options)
         assert_equal(segment_array(*image, case.options), expected)
         assert_equal(Tiling(37, 2, 3).cut(*image, case.options), expected)
+
+
+SCENES = {
+    "parana": ("parana_landsat8/landsat8_b234.tif", 0),
+    "zion": ("zion_landsat8/landsat8_b2345.tif", None),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES)
+def test_a_landsat_scene_is_segmented_as_defined_for_every_tiling(
+    reference: ModuleType, shared_data: Path, name: str
+) -> None:
+    path, nodata = SCENES[name]
+    image = Raster(uris=str(shared_data / path), nodata=nodata)
+    with open_raster(image) as reader:
+        values, valid = reader.read(Window(0, 0, *reader.grid.shape))
+    for options in (SegmentOptions(), SegmentOptions(min_size=100, connectivity=8, clusters=20)):
+        clusters = fit_clusters(image, options)
+        whole = segment_array(values, valid, clusters, options)
+        assert 1000 < whole.max() < valid.sum() / 50
+        for tiling in (Tiling(97, 2, 1), Tiling(512, 5, 2), Tiling(1024, 1)):
+            assert_equal(tiling.cut(values, valid, clusters, options), whole)
+        part = (slice(600, 850), slice(400, 700))
+        cut, is_there = values[:, *part], valid[part]
+        expected = defined(reference, cut, is_there, clusters, options)
+        assert_equal(segment_array(cut, is_there, clusters, options), expected)
