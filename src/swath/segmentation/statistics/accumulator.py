@@ -63,8 +63,7 @@ class StatisticsAccumulator:
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.recipe = recipe
-        taken = tuple(name for name, _ in recipe.columns)
-        self._function = None if function is None else SegmentFunction(function, taken)
+        self._function = None if function is None else SegmentFunction(function, recipe.names)
         counts = {f"counts{band}": reduce_counts for band in range(recipe.n_bands)}
         self._shelf = Shelf(folder, memory_bytes, counts)
         self._seams = Seams()

@@ -105,6 +105,11 @@ class Recipe:
                 found.append((f"b{band + 1}_{name}", _type_of(name, dtype)))
         return tuple(found)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(name for name, _ in self.columns)
+
     @cached_property
     def row_dtype(self) -> np.dtype[np.void]:
         """Type of a row: the columns, the tile it was finished in, and which bands are empty."""

@@ -6,10 +6,12 @@ For declarations and everything that plans; it loads no heavy library.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from swath.errors import ConfigError
 from swath.spec import Spec
 
 BAND_STATISTICS = ("count", "sum", "mean", "std", "min", "max", "median", "mode")
@@ -71,3 +73,22 @@ class StatisticsOptions(Spec):
         if doubled:
             raise ValueError(f"given more than once: {', '.join(doubled)}")
         return names
+
+
+def options_of(statistics: str | Sequence[str] | StatisticsOptions | None) -> StatisticsOptions:
+    """Return options from names of statistics; None: the default.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not known.
+    """
+    if statistics is None or isinstance(statistics, StatisticsOptions):
+        return statistics or StatisticsOptions()
+    try:
+        return StatisticsOptions.from_json({"statistics": statistics})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{said}.", where="statistics", mend="Write, for example, mean,std,p90."
+        ) from error
