@@ -47,7 +47,7 @@ def test_a_part_is_read_as_it_was_written(tile: tuple[Part, Runs], tmp_path: Pat
     found = read_part(tmp_path / "part.npz")
     assert found.window == CORE
     arrays = [
-        (part.roots, found.roots, ("firsts", "open_index")),
+        (part.roots, found.roots, ("open_index", "final_firsts")),
         (part.graph, found.graph, ("nodes", "offsets", "neighbours", "active_from")),
         *(
             (one, other, ("nodes", "clusters", "links"))
@@ -64,7 +64,7 @@ def test_runs_are_read_as_they_were_written(tile: tuple[Part, Runs], tmp_path: P
     write_runs(tmp_path / "runs.npz", runs)
     found = read_runs(tmp_path / "runs.npz")
     assert found.shape == CORE.shape
-    ids = np.arange(1, len(part.roots.firsts) + 1, dtype=np.uint32)
+    ids = np.arange(1, part.roots.n_roots + 1, dtype=np.uint32)
     np.testing.assert_array_equal(found.labels(ids), runs.labels(ids), strict=True)
     assert (found.labels(ids)[:5, :5] == 0).all()
 

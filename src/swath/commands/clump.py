@@ -14,7 +14,7 @@ from swath.segmentation.spec import HALO, SegmentOptions
 if TYPE_CHECKING:
     from swath.run.work import Work
 
-FILE_BYTES = 1
+FILE_BYTES = 2
 """Bytes on disk per pixel, both files together."""
 
 

@@ -77,18 +77,19 @@ class Roots:
 
     Attributes
     ----------
-    firsts
-        Array `(root,)` of int64: first pixel of each root.
     open_index
         Array `(root,)` of int32: its number among the nodes that are open; -1 if it is final.
+    final_firsts
+        Array of int64: first pixels of the roots that are final, in their order.
     """
 
-    firsts: npt.NDArray[np.int64]
     open_index: npt.NDArray[np.int32]
+    final_firsts: npt.NDArray[np.int64]
 
-    def final_firsts(self) -> npt.NDArray[np.int64]:
-        """Return the first pixels of the segments that are final."""
-        return self.firsts[self.open_index < 0]
+    @property
+    def n_roots(self) -> int:
+        """Number of roots."""
+        return len(self.open_index)
 
     def resolve(self, firsts_of_open: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the first pixel of the segment that each root ends in.
@@ -99,8 +100,9 @@ class Roots:
             Array `(open node,)` of int64: first pixel of what each open node has ended in.
         """
         is_open = self.open_index >= 0
-        resolved = self.firsts.copy()
+        resolved = np.empty(self.n_roots, np.int64)
         resolved[is_open] = firsts_of_open[self.open_index[is_open]]
+        resolved[~is_open] = self.final_firsts
         return resolved
 
 
@@ -153,4 +155,5 @@ def settle(
         rule.min_size,
     )
     rest = Graph(graph.nodes[open_nodes], offsets, neighbours, open_from[open_nodes])
-    return index, Roots(graph.nodes[is_root, 1], open_index), rest
+    final_firsts = graph.nodes[is_root, 1][open_index < 0]
+    return index, Roots(open_index, final_firsts), rest

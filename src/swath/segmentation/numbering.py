@@ -27,7 +27,7 @@ def first_pixels(roots: Sequence[Roots]) -> npt.NDArray[np.int64]:
     DataError
         If there are more segments than uint32 counts.
     """
-    firsts = np.concatenate([each.final_firsts() for each in roots])
+    firsts = np.concatenate([each.final_firsts for each in roots])
     if len(firsts) > MOST_SEGMENTS:
         raise DataError(
             f"There are {len(firsts):,} segments, more than uint32 counts.",

@@ -128,13 +128,18 @@ def join(one: Part, other: Part, rule: MergeRule) -> tuple[Part, Join]:
         Left and right, of the same rows; or upper and lower, of the same columns.
     rule
         When segments are merged.
+
+    Notes
+    -----
+    Memory: about three times the graphs of both parts, if the caller keeps neither part.
     """
     is_beside = one.window.row_off == other.window.row_off
     n_first = one.graph.n_nodes
+    window = _union(one.window, other.window, is_beside)
+    edges = one.edges, other.edges
     graph = _side_by_side(one.graph, other.graph)
-    here, there = (
-        (one.edges.right, other.edges.left) if is_beside else (one.edges.bottom, other.edges.top)
-    )
+    del one, other
+    here, there = (edges[0].right, edges[1].left) if is_beside else (edges[0].bottom, edges[1].top)
     shifted = np.where(there.nodes > 0, there.nodes + np.int32(n_first), 0).astype(np.int32)
     roots, pairs = join_seam(
         graph.n_nodes,
@@ -153,15 +158,15 @@ def join(one: Part, other: Part, rule: MergeRule) -> tuple[Part, Join]:
         pairs,
         rule.min_size,
     )
-    joined = Graph(nodes, offsets, neighbours, active_from)
-    a, b = one.edges.renumbered(number), other.edges.renumbered(number, n_first)
+    graph = Graph(nodes, offsets, neighbours, active_from)
+    del nodes, offsets, neighbours, active_from, roots, pairs
+    a, b = edges[0].renumbered(number), edges[1].renumbered(number, n_first)
     if is_beside:
-        edges = Edges(_chain(a.top, b.top), _chain(a.bottom, b.bottom), a.left, b.right)
+        around = Edges(_chain(a.top, b.top), _chain(a.bottom, b.bottom), a.left, b.right)
     else:
-        edges = Edges(a.top, b.bottom, _chain(a.left, b.left), _chain(a.right, b.right))
-    index, settled, rest = settle(joined, edges.nodes(), rule)
-    window = _union(one.window, other.window, is_beside)
-    part = Part(window, settled, rest, edges.renumbered(settled.open_index[index]))
+        around = Edges(a.top, b.bottom, _chain(a.left, b.left), _chain(a.right, b.right))
+    index, settled, rest = settle(graph, around.nodes(), rule)
+    part = Part(window, settled, rest, around.renumbered(settled.open_index[index]))
     return part, Join(index[number], n_first)
 
 

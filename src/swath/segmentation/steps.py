@@ -115,8 +115,8 @@ def eliminate_files(
 
     Notes
     -----
-    Memory: some 30 bytes for each segment of a tile, and the parts that wait for the one beside
-    them. These are few: tiles are read square by square.
+    Memory: about 7 bytes for each pixel of the image, most of it for the last join; the parts that
+    wait for the one beside them are few, since tiles are read square by square.
     """
     n_done = 0
 

@@ -79,9 +79,9 @@ def join_tiles(
     def begin_tile(number: int) -> tuple[Part, None]:
         return tile(number), None
 
-    def union(one: Part, other: Part) -> tuple[Part, Join]:
+    def union(pair: list[Part]) -> tuple[Part, Join]:
         with stage("eliminate"):
-            return join(one, other, rule)
+            return join(pair.pop(0), pair.pop(0), rule)  # nobody else keeps them
 
     try:
         while len(roots) < n_tiles + len(steps):
@@ -98,9 +98,10 @@ def join_tiles(
                 else:
                     joins[number] = joined
                 i = step_of.get(number)
+                del part, future
                 if i is not None and steps[i].one in parts and steps[i].other in parts:
-                    one, other = parts.pop(steps[i].one), parts.pop(steps[i].other)
-                    running[pool.submit(union, one, other)] = n_tiles + i
+                    pair = [parts.pop(steps[i].one), parts.pop(steps[i].other)]
+                    running[pool.submit(union, pair)] = n_tiles + i
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
