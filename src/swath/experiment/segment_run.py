@@ -109,7 +109,7 @@ def segment_with_runner(
     if not result.succeeded:
         return replace(result, results={})
     _, places = results_of(made)[declared.id]
-    delivered = _deliver(declared.id, places, target)
+    delivered = _deliver(declared.id, places, target, may_link=not kept)
     if not kept:
         open_store(declared.root_uri).delete(declared.root_uri)
     return replace(result, results={declared.id: delivered})
@@ -127,21 +127,31 @@ def beside(target: str, suffix: str) -> str:
     return join(parent, PurePosixPath(name).with_suffix(suffix).name)
 
 
-def _deliver(declared: str, places: Mapping[str, str], target: str) -> dict[str, str]:
+def _deliver(
+    declared: str, places: Mapping[str, str], target: str, *, may_link: bool
+) -> dict[str, str]:
     """Bring the results to their places, the labels last: they say that all is there."""
     labels = f"{declared}.tif"
-    delivered: dict[str, str] = {}
+    delivered = {labels: target}
     for name, uri in places.items():
         if name != labels:
             delivered[name] = beside(target, PurePosixPath(name).suffix)
-            copy(uri, delivered[name])
+            _bring(uri, delivered[name], may_link=may_link)
     if is_local(target):
         from swath.raster.cog import SIDECARS
 
         for ending in SIDECARS:  # of the file that is replaced
             Path(f"{local_path(target)}{ending}").unlink(missing_ok=True)
-    copy(places[labels], target)
-    return {labels: target, **delivered}
+    _bring(places[labels], target, may_link=may_link)
+    return delivered
+
+
+def _bring(uri: str, target: str, *, may_link: bool) -> None:
+    """Make the same bytes, at once; without a link, whoever changes one changes not the other."""
+    if is_local(target) and not may_link:
+        open_store(uri).get(uri, local_path(target))
+    else:
+        copy(uri, target)
 
 
 def _id_of(name: str) -> str:
