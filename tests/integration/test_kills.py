@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
+import swath
+
 CONFIG = Path(__file__).parent / "many_units.py"
+SEGMENTS = Path(__file__).parent / "segments.py"
 N_KILLS = 20
 Victim = str
 VICTIMS = ("worker", "make", "client")
@@ -91,6 +95,16 @@ def processes_below(root: Path) -> list[str]:
                 found.append(" ".join(process.cmdline()))
         except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
             continue
+    return found
+
+
+def records_made(root: Path) -> Counter[str]:
+    """Count the records of each unit, by kind, name and fingerprint."""
+    found: Counter[str] = Counter()
+    for part in root.glob("*/*/records/*.jsonl"):
+        for line in part.read_text().splitlines():
+            record = json.loads(line)
+            found[f"{part.parts[-4]} {record['unit']} {record['fingerprint']}"] += 1
     return found
 
 
@@ -181,6 +195,51 @@ def test_killed_at_random_moments_and_run_again_gives_the_same_bytes(
     assert outputs_of(story.root) == expected
     for number in range(story.root.parent.stat().st_nlink):  # every root of this story
         assert processes_below(tmp_path / f"root-{number}") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_segmentation_killed_at_random_moments_gives_the_same_labels(
+    olinda: Path, outputs_of: Any, tmp_path: Path
+) -> None:
+    image = olinda / "L7_ETMs.tif"
+    swath.segment(image, tmp_path / "expected.tif", workers=1)
+    expected = (tmp_path / "expected.tif").read_bytes()
+
+    def start(root: Path) -> Client:
+        given = ("-a", "root_uri", root, "-a", "image", image, "-a", "tile_size", 64)
+        return Client(SEGMENTS, *given, "--splits", "3", "--set", "local.jobs=2")
+
+    moments = random.Random("kill a segmentation")
+    undisturbed = tmp_path / "undisturbed"
+    started = time.monotonic()
+    exit_code, told = start(undisturbed).end()
+    assert exit_code == 0, told
+    duration_s = time.monotonic() - started
+    n_units = len(records_made(undisturbed))
+    assert n_units == 1 + 36 + 1 + 36 + 1
+    n_kills, number = 0, 0
+    is_done = False
+    while n_kills < N_KILLS or not is_done:
+        root = tmp_path / f"root-{number}"
+        victim = VICTIMS[n_kills % len(VICTIMS)]
+        client = start(root)
+        if n_kills < N_KILLS:
+            time.sleep(moments.uniform(0, 0.9 * duration_s))
+            n_kills += client.kill(victim)
+        exit_code, told = client.end()
+        is_done = exit_code == 0
+        made = records_made(root)
+        assert set(made.values()) <= {1}, "a unit that was finished was done again"
+        if is_done:
+            assert len(made) == n_units
+            assert (root / "experiments/segments/segments.tif").read_bytes() == expected
+            assert outputs_of(root) == outputs_of(undisturbed)
+            number += 1
+        else:
+            assert exit_code == (-9 if victim == "client" else 1), told
+    for finished in range(number):
+        assert processes_below(tmp_path / f"root-{finished}") == []
 
 
 @pytest.mark.slow
