@@ -28,6 +28,8 @@ COMMANDS = {
     "retry": "run again what of a run failed",
     "diff": "compare what two runs planned",
     "predict": "apply a bundle to images",
+    "segment": "segment imagery of any size",
+    "segment-stats": "take statistics of imagery over segments",
     "segment-subset": "cut segments of a window or of polygons out, numbered anew",
     "bundle": "test or show a bundle",
     "doctor": "check what a runner needs, and say what to mend",

@@ -126,7 +126,7 @@ def segment(
     polygons
         File of the segments' polygons, its format by its suffix; with the statistics, if any.
     colours
-        Write a table of random colours for display beside `out`.
+        Write a raster attribute table with the statistics and random colours beside `out`.
     save_centres
         File for the centres.
     overwrite
@@ -159,8 +159,9 @@ def segment(
     options = options or SegmentOptions()
     path = Path(out)
     table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
-    wanted = StatisticsOptions(statistics=tuple(statistics)) if statistics else None
-    for target in (path, wanted and table, polygons, save_centres):
+    has_table = bool(statistics) or colours
+    wanted = StatisticsOptions(statistics=tuple(statistics))
+    for target in (path, table if has_table else None, polygons, save_centres):
         if target is not None:
             refuse_target(Path(target), overwrite)
     image = image_of(images, bands=bands, nodata=nodata)
@@ -199,12 +200,18 @@ def segment(
             clusters.write_centres(Path(save_centres))
     n_segments = len(firsts)
     del tiled, resolved, firsts
-    if wanted is not None:
-        from swath.segmentation.statistics.table import segment_statistics
+    if has_table:
+        from swath.segmentation.statistics.driver import segment_statistics  # pyarrow takes long
 
         with timings.stage("statistics"):
             segment_statistics(
-                path, image, options=wanted, out=table, workers=workers, overwrite=overwrite
+                path,
+                image,
+                table,
+                statistics=wanted,
+                workers=workers,
+                attribute_table=colours,
+                overwrite=overwrite,
             )
     if polygons is not None:
         from swath.segmentation.polygons import write_polygons  # geopandas takes a second
@@ -213,7 +220,7 @@ def segment(
             write_polygons(
                 path,
                 polygons,
-                statistics=table if wanted else None,
+                statistics=table if has_table else None,
                 workers=workers,
                 overwrite=overwrite,
             )

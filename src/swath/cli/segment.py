@@ -1,0 +1,257 @@
+"""``swath segment``: from imagery to labelled segments, of any size."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import ValidationError
+
+from swath.cli.files import check_target, make_folder_of, parse_bands, parse_nodata
+from swath.cli.options import json_option, settings_options, verbose_option
+from swath.errors import ConfigError, Problems, SwathError
+from swath.segmentation.spec import SegmentOptions
+
+if TYPE_CHECKING:
+    from swath.segmentation.segmenter import Segmented
+    from swath.segmentation.timings import Timings
+
+STATISTICS = "count, mean, std, min, max, sum, median, mode, p0 to p100"
+
+
+@click.command("segment")
+@click.argument("images", nargs=-1, required=True, metavar="IN...")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--clusters", type=int, default=60, show_default=True, help="Cluster centres.")
+@click.option(
+    "--sample-percent",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Pixels from which centres are fitted.",
+)
+@click.option(
+    "--min-size", type=int, default=50, show_default=True, help="Smallest segment, in pixels."
+)
+@click.option(
+    "--max-distance",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|FLOAT",
+    help="Largest spectral distance of a merge, in units of the image.",
+)
+@click.option(
+    "--distance-percentile",
+    type=float,
+    default=50.0,
+    show_default=True,
+    help="Percentile of the distances between centres that auto takes.",
+)
+@click.option(
+    "--connectivity",
+    type=click.Choice(["4", "8"]),
+    default="4",
+    show_default=True,
+    help="Neighbours of a pixel.",
+)
+@click.option("--weights", metavar="1,1,2", help="Factor of each band in every distance.")
+@click.option("--standardise", is_flag=True, help="Divide bands by their standard deviation.")
+@click.option("--bands", metavar="0,1,2", help="Bands of each IN, 0-based; default: all.")
+@click.option("--nodata", type=float, help="Value of missing pixels, also nan.")
+@click.option(
+    "--centres", type=click.Path(path_type=Path), help="File of centres to take, not to fit."
+)
+@click.option("--save-centres", type=click.Path(path_type=Path), help="File for the centres.")
+@click.option("--tile-size", type=click.IntRange(16), help="Side of tiles in pixels.")
+@click.option("--workers", type=click.IntRange(1), help="Threads; default: one for each core.")
+@click.option("--max-reads", type=click.IntRange(1), help="Windows that are read at once.")
+@click.option("--runner", metavar="NAME", help="Run as commands there; default: threads here.")
+@click.option("--root", metavar="URI", help="With --runner: folder of what is made on the way.")
+@click.option("--stats", metavar="NAMES", help=f"Statistics of segments: {STATISTICS}.")
+@click.option("--stats-out", type=click.Path(path_type=Path), help="File; default: OUT's .parquet.")
+@click.option("--polygons", type=click.Path(path_type=Path), help="File for polygons, by suffix.")
+@click.option("--colours", is_flag=True, help="Write a table of random colours for display.")
+@click.option(
+    "--try",
+    "tries",
+    multiple=True,
+    metavar="OPTION=A,B",
+    help="Compare values on sampled windows instead; OUT is the contact sheet.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@settings_options
+@json_option
+@verbose_option
+def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
+    """Segment IN, one image or several on one grid, into labels OUT.
+
+    OUT becomes a cloud-optimised GeoTIFF of numbers, 0 where there is no data, with its parameters
+    in a .json beside it. The labels are the same for every tiling, any number of workers, and every
+    runner.
+    """
+    options = _options(given)
+    bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
+    targets = _targets(out, given)
+    inputs = [Path(image) for image in images]
+    for where, target in targets.items():
+        check_target(target, inputs, given["overwrite"], where=where)
+    if given["tries"]:
+        from swath.cli.segment_try import compare, show
+
+        rows = compare(
+            images,
+            out,
+            options,
+            given["tries"],
+            bands=bands,
+            nodata=nodata,
+            workers=given["workers"],
+        )
+        if given["as_json"]:
+            click.echo(json.dumps(rows, indent=1))
+        else:
+            show(rows)
+        return
+    for where, target in targets.items():
+        make_folder_of(target, where=where)
+    if given["runner"] is None:
+        made = _segment_here(images, out, options, bands, nodata, given)
+    else:
+        made = _segment_on(images, out, options, bands, nodata, given)
+    click.echo(json.dumps(made, indent=1) if given["as_json"] else made["labels"])
+
+
+def _options(given: Mapping[str, Any]) -> SegmentOptions:
+    """Return what changes the labels, checked."""
+    centres = None
+    if given["centres"] is not None:
+        from swath.segmentation.clusters import read_centres
+
+        centres = read_centres(given["centres"])
+    options = {
+        "clusters": given["clusters"],
+        "sample_percent": given["sample_percent"],
+        "centres": centres,
+        "min_size": given["min_size"],
+        "max_distance": _distance(given["max_distance"]),
+        "distance_percentile": given["distance_percentile"],
+        "connectivity": int(given["connectivity"]),
+        "weights": _numbers(given["weights"], "--weights"),
+        "standardise": given["standardise"],
+    }
+    try:
+        return SegmentOptions.model_validate(options)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> SwathError:
+    """Return what is wrong with each option."""
+    found: dict[str, SwathError] = {}
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else ""
+        option = "--" + name.replace("_", "-") if name else "--centres, --weights"
+        said = item["msg"].removeprefix("Value error, ")
+        found.setdefault(option, ConfigError(f"{item['input']!r}: {said}.", where=option))
+    problems = list(found.values())
+    return problems[0] if len(problems) == 1 else Problems(problems)
+
+
+def _distance(text: str) -> Any:
+    if text in ("auto", "none"):
+        return "auto" if text == "auto" else None
+    (distance,) = _numbers(text, "--max-distance") or (0.0,)
+    return distance
+
+
+def _numbers(text: str | None, where: str) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no number, or list of numbers with commas.",
+            where=where,
+            mend="Write, for example, 1,1,2.5.",
+        ) from None
+
+
+def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, Path]:
+    """Return what is to be written, by the option that says so."""
+    targets = {"OUT": out}
+    if given["tries"]:
+        return targets | {"OUT (table)": out.with_suffix(".csv")}
+    if given["stats"] is not None:
+        targets["--stats-out"] = given["stats_out"] or out.with_suffix(".parquet")
+    elif given["stats_out"] is not None:
+        raise ConfigError("no statistics are asked for.", where="--stats-out", mend="Give --stats.")
+    for option in ("save_centres", "polygons"):
+        if given[option] is not None:
+            targets["--" + option.replace("_", "-")] = given[option]
+    return targets
+
+
+def _segment_here(
+    images: tuple[str, ...],
+    out: Path,
+    options: SegmentOptions,
+    bands: tuple[int, ...] | None,
+    nodata: Any,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    from swath.cli.segment_progress import SegmentProgress
+    from swath.segmentation.segmenter import segment
+
+    with SegmentProgress() as progress:
+        done = segment(
+            images,
+            out,
+            options=options,
+            bands=bands,
+            nodata=nodata,
+            workers=given["workers"],
+            max_reads=given["max_reads"],
+            tile_size=given["tile_size"],
+            statistics=() if given["stats"] is None else tuple(given["stats"].split(",")),
+            statistics_out=given["stats_out"],
+            polygons=given["polygons"],
+            colours=given["colours"],
+            save_centres=given["save_centres"],
+            overwrite=given["overwrite"],
+            advance=progress.advance,
+            tell=progress.tell,
+        )
+    _tell_timings(done)
+    return done.to_json()
+
+
+def _tell_timings(done: Segmented) -> None:
+    """Write where the time went."""
+    timings: Timings = done.timings
+    busy = timings.busy_s()
+    total = sum(busy.values())
+    lines = [f"{name:<12}{seconds:8.2f} s{seconds / total:7.0%}" for name, seconds in busy.items()]
+    megapixels = done.grid.height * done.grid.width / 1e6
+    print(
+        f"{done.n_segments:,} segments; {megapixels:.1f} Mpx in {timings.wall_s:.2f} s, "
+        f"{megapixels / timings.wall_s:.2f} Mpx/s, {timings.workers} workers:",
+        *lines,
+        sep="\n  ",
+        file=sys.stderr,
+    )
+
+
+def _segment_on(
+    images: tuple[str, ...],
+    out: Path,
+    options: SegmentOptions,
+    bands: tuple[int, ...] | None,
+    nodata: Any,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    raise NotImplementedError
