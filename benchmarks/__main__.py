@@ -13,7 +13,16 @@ from pathlib import Path
 
 from benchmarks.table import Row, markdown
 
-NAMES = ("startup", "splits", "runners", "planning", "chips", "prediction", "evaluation")
+NAMES = (
+    "startup",
+    "splits",
+    "runners",
+    "planning",
+    "chips",
+    "prediction",
+    "evaluation",
+    "segmentation",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -60,7 +60,7 @@ class Setup:
 
 
 SETUPS = {
-    "small": Setup(512, 128, (256, 512), 512, (), 1),
+    "small": Setup(1200, 128, (256, 512), 512, (), 1),
     "full": Setup(8000, 2000, (4000, 8000, 16_000), 8000, (PARANA,), 3),
 }
 MEMORY = Target(1.5e9 / MIB, "most", "figure")

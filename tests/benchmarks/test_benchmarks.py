@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("startup", "splits", "runners", "planning", "chips", "prediction", "evaluation")
-SLOW = ("startup", "prediction", "evaluation")  # they import torch or scikit-learn in processes
+NAMES = (
+    "startup",
+    "splits",
+    "runners",
+    "planning",
+    "chips",
+    "prediction",
+    "evaluation",
+    "segmentation",
+)
+# They start processes that import torch or scikit-learn, or compile.
+SLOW = ("startup", "prediction", "evaluation", "segmentation")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from swath.segmentation.kernels.nearest import NO_CLUSTER, nearest_centres
+from swath.segmentation.kernels.nearest import NO_CLUSTER, nearest_centres, nearest_of_points
 
 
 def _nearest(values: list[int], centres: list[float], valid: list[bool] | None = None) -> list[int]:
@@ -65,3 +65,15 @@ def test_a_cluster_does_not_depend_on_where_in_a_row_a_pixel_falls() -> None:
     for begin in (1, 7, 255, 256, 300):
         part = nearest_centres(values[:, :, begin:].copy(), valid[:, begin:], scale, centres)
         assert (part == whole[:, begin:]).all()
+
+
+def test_points_are_compared_as_pixels_are() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.integers(-20, 20, (3, 700)).astype(np.int32)
+    centres = rng.integers(-20, 20, (12, 3)).astype(np.float32)
+    ones, valid = np.ones(3, np.float32), np.ones((1, 700), bool)
+    pixels = nearest_centres(points[:, None], valid, ones, centres)
+    assert (nearest_of_points(points.astype(np.float32), centres) == pixels[0]).all()
+    line, two = np.array([[4, 5, 6]], np.float32), np.array([[0], [10]], np.float32)
+    by_hand = nearest_of_points(line, two)
+    assert by_hand.tolist() == [0, 0, 1]
