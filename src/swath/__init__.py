@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from swath.scene.spec import ChipSampling, Scene
     from swath.segmentation.segmenter import segment
     from swath.segmentation.spec import SegmentOptions
+    from swath.segmentation.statistics.driver import segment_statistics
     from swath.settings import Settings, load_settings
 
 __version__ = "0.1.0"
@@ -107,6 +108,7 @@ _PLACES = {
     "swath.scene.spec": ("ChipSampling", "Scene"),
     "swath.segmentation.segmenter": ("segment",),
     "swath.segmentation.spec": ("SegmentOptions",),
+    "swath.segmentation.statistics.driver": ("segment_statistics",),
     "swath.settings": ("Settings", "load_settings"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
@@ -173,6 +175,7 @@ __all__ = [
     "plan_experiments",
     "run_experiments",
     "segment",
+    "segment_statistics",
 ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 import swath
@@ -174,6 +175,33 @@ def test_a_failure_leaves_no_labels(tmp_path: Path) -> None:
     assert not result.succeeded
     assert result.results == {}
     assert not out.exists()
+
+
+def test_statistics_are_those_of_one_process(image: Path, expected: Path, tmp_path: Path) -> None:
+    names, out = "mean,median,area", tmp_path / "labels.tif"
+    result = segment_with_runner(
+        image, out, "inprocess", tile_size=128, statistics=names, colours=True
+    )
+    assert set(result.results["labels"].values()) == {
+        str(tmp_path / name)
+        for name in ("labels.tif", "labels.json", "labels.parquet", "labels.tif.aux.xml")
+    }
+    swath.segment_statistics(expected, image, tmp_path / "expected.parquet", statistics=names)
+    found, wanted = (
+        pyarrow.parquet.read_table(tmp_path / f"{name}.parquet") for name in ("labels", "expected")
+    )
+    assert found.column_names[:2] == ["id", "n_pixels"]
+    assert "b6_median" in found.column_names
+    assert found.equals(wanted)
+    assert "GDALRasterAttributeTable" in (tmp_path / "labels.tif.aux.xml").read_text()
+
+
+def test_a_table_that_exists_is_refused(image: Path, tmp_path: Path) -> None:
+    out, table = tmp_path / "labels.tif", tmp_path / "table.parquet"
+    table.write_text("mine")
+    with pytest.raises(ConfigError, match=r"table\.parquet exists"):
+        segment_with_runner(image, out, "inprocess", statistics="mean", statistics_out=table)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
 
 
 def test_an_input_is_never_replaced(image: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from swath.errors import ConfigError
-from swath.experiment.segmentation import Segmentation
+from swath.experiment.segmentation import TABLE, Segmentation
 from swath.experiment.session import RunResult, Warn, execute, plan_to_run
 from swath.plan.plan import Plan
 from swath.plan.split import Splits
@@ -44,6 +44,9 @@ def segment_with_runner(
     bands: Sequence[int] | None = None,
     nodata: float | Literal["nan"] | None = None,
     tile_size: int | None = None,
+    statistics: str | Sequence[str] = (),
+    statistics_out: str | PathLike[str] | None = None,
+    colours: bool = False,
     root_uri: str | PathLike[str] | None = None,
     overwrite: bool = False,
     splits: Splits | None = None,
@@ -56,8 +59,8 @@ def segment_with_runner(
 
     Parameters
     ----------
-    images, out, options, bands, nodata, overwrite
-        As for `swath.segment`; `out` may be a URI, too.
+    images, out, options, bands, nodata, statistics, statistics_out, colours, overwrite
+        As for `swath.segment`; `out` and `statistics_out` may be URIs, too.
     runner
         Name of the runner.
     tile_size
@@ -89,7 +92,9 @@ def segment_with_runner(
     """
     settings = settings or load_settings()
     target = normalise(out)
-    _refuse(target, overwrite)
+    table = beside(target, ".parquet") if statistics_out is None else normalise(statistics_out)
+    for each in (target, table) if statistics or colours else (target,):
+        _refuse(each, overwrite)
     parent, _, name = target.rpartition("/")
     kept = root_uri is not None
     declared = Segmentation(
@@ -97,6 +102,8 @@ def segment_with_runner(
         root_uri=normalise(root_uri) if root_uri is not None else join(parent, f".{name}.swath"),
         image=image_of(images, bands=bands, nodata=nodata),
         options=options or SegmentOptions(),
+        statistics=statistics,
+        colours=colours,
         tile_size=tile_size,
     )
     if target in declared.image.source_uris():
@@ -109,7 +116,14 @@ def segment_with_runner(
     if not result.succeeded:
         return replace(result, results={})
     _, places = results_of(made)[declared.id]
-    delivered = _deliver(declared.id, places, target, may_link=not kept)
+    targets = {
+        f"{declared.id}.json": beside(target, ".json"),
+        f"{declared.id}.tif.aux.xml": f"{target}.aux.xml",
+        TABLE: table,
+        f"{declared.id}.tif": target,  # the last: it says that all is there
+    }
+    delivered = {name: each for name, each in targets.items() if name in places}
+    _deliver(places, delivered, target, may_link=not kept)
     if not kept:
         open_store(declared.root_uri).delete(declared.root_uri)
     return replace(result, results={declared.id: delivered})
@@ -128,22 +142,16 @@ def beside(target: str, suffix: str) -> str:
 
 
 def _deliver(
-    declared: str, places: Mapping[str, str], target: str, *, may_link: bool
-) -> dict[str, str]:
-    """Bring the results to their places, the labels last: they say that all is there."""
-    labels = f"{declared}.tif"
-    delivered = {labels: target}
-    for name, uri in places.items():
-        if name != labels:
-            delivered[name] = beside(target, PurePosixPath(name).suffix)
-            _bring(uri, delivered[name], may_link=may_link)
-    if is_local(target):
+    places: Mapping[str, str], targets: Mapping[str, str], labels: str, *, may_link: bool
+) -> None:
+    """Bring the results to their targets, in the order of these."""
+    if is_local(labels):
         from swath.raster.cog import SIDECARS
 
         for ending in SIDECARS:  # of the file that is replaced
-            Path(f"{local_path(target)}{ending}").unlink(missing_ok=True)
-    _bring(places[labels], target, may_link=may_link)
-    return delivered
+            Path(f"{local_path(labels)}{ending}").unlink(missing_ok=True)
+    for name, target in targets.items():
+        _bring(places[name], target, may_link=may_link)
 
 
 def _bring(uri: str, target: str, *, may_link: bool) -> None:

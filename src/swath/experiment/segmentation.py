@@ -6,18 +6,30 @@ Compiling is a pure function of the declaration and the headers of the image, as
 from __future__ import annotations
 
 from os import PathLike
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from swath.commands import clump, eliminate, fit_clusters, label, mosaic_labels
+from swath.commands import (
+    clump,
+    eliminate,
+    fit_clusters,
+    label,
+    merge_stats,
+    mosaic_labels,
+    segment_stats,
+)
 from swath.commands.image_tiles import TiledImage
 from swath.experiment.declaration import Declaration, absolute
 from swath.experiment.experiment import Headers
 from swath.experiment.headers import known_headers
-from swath.plan.command import DECLARATION_SCHEMA, Pipeline
+from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref
 from swath.raster.spec import ImageSpec, Raster, Stack
 from swath.segmentation.spec import SegmentOptions, image_of
+from swath.segmentation.statistics.spec import StatisticsOptions, options_of
+
+TABLE = "segments.parquet"
+"""Name of the result with a row for each segment."""
 
 
 def _image(value: Any) -> Any:
@@ -51,6 +63,17 @@ class Segmentation(Declaration):
     options: SegmentOptions = SegmentOptions()
     """What changes the labels."""
 
+    statistics: tuple[str, ...] = ()
+    """Statistics of the segments, see `swath.segmentation.statistics.spec`; a text with commas is
+    taken apart. By default no table is made."""
+
+    statistics_images: tuple[ImageSpec, ...] = ()
+    """What statistics are taken of, on the grid of `image`; by default `image` itself."""
+
+    colours: bool = False
+    """Whether to make a raster attribute table of the labels, with the statistics and random
+    colours, which GDAL and QGIS show."""
+
     tile_size: int | None = Field(default=None, ge=16)
     """Side of tiles in pixels; by default 512 to 1024, by the size of the image. It changes no
     label, but another size makes other units: nothing of an earlier run is taken over."""
@@ -60,6 +83,22 @@ class Segmentation(Declaration):
     def _absolute_image(cls, image: Raster | Stack) -> Raster | Stack:
         found: Raster | Stack = absolute(image)
         return found
+
+    @field_validator("statistics", mode="before")
+    @classmethod
+    def _known_statistics(cls, names: Any) -> tuple[str, ...]:
+        return options_of(names).statistics
+
+    @field_validator("statistics_images")
+    @classmethod
+    def _absolute_images(cls, images: tuple[ImageSpec, ...]) -> tuple[ImageSpec, ...]:
+        return tuple(absolute(images))
+
+    @model_validator(mode="after")
+    def _no_option_without_effect(self) -> Self:
+        if self.statistics_images and not self.statistics:
+            raise ValueError("statistics_images are given, and no statistics. Name some.")
+        return self
 
     def compile(self) -> Pipeline:
         """Return the commands of this segmentation; headers that are not known are read.
@@ -95,13 +134,40 @@ def compile_segmentation(segmentation: Segmentation, headers: Headers) -> Pipeli
     eliminated = eliminate.declare(root, tiled, options, fitted, clumped)
     labelled = label.declare(root, tiled, clumped, eliminated)
     mosaic = mosaic_labels.declare(root, tiled, options, fitted, eliminated, labelled)
+    labels = mosaic.ref(tiled.name, "labels")
+    table = _table(segmentation, tiled, labels)
+    results = {
+        f"{segmentation.id}.tif": labels,
+        f"{segmentation.id}.json": mosaic.ref(tiled.name, "description"),
+    }
+    if table:
+        results[TABLE] = table[-1].ref(tiled.name, "table")
+    if segmentation.colours:
+        results[f"{segmentation.id}.tif.aux.xml"] = table[-1].ref(tiled.name, "attributes")
     return Pipeline(
         id=segmentation.id,
         root=root,
-        commands=(fitted, clumped, eliminated, labelled, mosaic),
+        commands=(fitted, clumped, eliminated, labelled, mosaic, *table),
         declaration={"schema": DECLARATION_SCHEMA, "segmentation": segmentation.to_json()},
-        results={
-            f"{segmentation.id}.tif": mosaic.ref(tiled.name, "labels"),
-            f"{segmentation.id}.json": mosaic.ref(tiled.name, "description"),
-        },
+        results=results,
     )
+
+
+def _table(segmentation: Segmentation, tiled: TiledImage, labels: Ref) -> tuple[Command, ...]:
+    """Return the commands that make the table of segments, if one is asked for."""
+    if not (segmentation.statistics or segmentation.colours):
+        return ()
+    root = segmentation.root_uri
+    images = segmentation.statistics_images or (segmentation.image,)
+    options = StatisticsOptions(statistics=segmentation.statistics)
+    summarised = segment_stats.declare(root, tiled, images, options, labels=labels)
+    merged = merge_stats.declare(
+        root,
+        tiled,
+        images,
+        options,
+        summarised,
+        labels=labels,
+        attribute_table=segmentation.colours,
+    )
+    return summarised, merged
