@@ -14,16 +14,17 @@ from swath.experiment.segmentation import Segmentation, compile_segmentation
 from swath.grid.grid import Grid
 from swath.plan.command import Pipeline
 from swath.raster.header import Header
-from swath.raster.spec import Raster, Stack
+from swath.raster.spec import Cast, Raster, Stack
+from swath.segmentation.spec import SegmentOptions
 
 
 def declared(image: Any = "/a.tif", **fields: Any) -> Segmentation:
     return Segmentation(**{"id": "s", "root_uri": "/root", "image": image} | fields)
 
 
-def headers(*uris: str, width: int = 100) -> dict[str, Header | DataError]:
+def headers(*uris: str, width: int = 100, dtype: str = "uint8") -> dict[str, Header | DataError]:
     grid = Grid("EPSG:32633", (10.0, 0, 500_000, 0, -10.0, 5_000_000), 100, width)
-    return {uri: Header(uri, grid, 2, ("uint8",) * 2, None, (100, 100), None) for uri in uris}
+    return {uri: Header(uri, grid, 2, (dtype,) * 2, None, (100, 100), None) for uri in uris}
 
 
 def compiled(declaration: Segmentation) -> Pipeline:
@@ -106,6 +107,22 @@ def test_images_on_two_grids_are_refused() -> None:
     found = headers("/a.tif") | headers("/b.tif", width=90)
     with pytest.raises(DataError, match="are not on one grid"):
         compile_segmentation(declared(["/a.tif", "/b.tif"]), found)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "complex64", "complex_int16"])
+def test_a_type_that_is_not_exact_is_refused_before_anything_runs(dtype: str) -> None:
+    found = headers("/a.tif", dtype=dtype)
+    with pytest.raises(DataError, match=f"The pixels are {dtype}"):
+        compile_segmentation(declared(), found)
+    if not dtype.startswith("complex"):
+        cast = Raster(uris="/a.tif", transforms=(Cast(dtype="float32"),))
+        compile_segmentation(declared(cast), found)
+
+
+@pytest.mark.parametrize("options", [{"weights": (1, 1, 1)}, {"centres": ((1, 2, 3), (4, 5, 6))}])
+def test_numbers_for_other_bands_are_refused_before_anything_runs(options: Any) -> None:
+    with pytest.raises(DataError, match=r"The image has 2 bands, and the \w+ are for 3"):
+        compiled(declared(options=SegmentOptions(**options)))
 
 
 def test_an_image_that_is_missing_is_found_by_the_check(tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ from swath.experiment.declaration import Declaration, absolute
 from swath.experiment.experiment import Headers
 from swath.experiment.headers import known_headers
 from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref
+from swath.raster.header import Header
+from swath.raster.layout import raster_bands, rasters_of
 from swath.raster.spec import ImageSpec, Raster, Stack
-from swath.segmentation.spec import SegmentOptions, image_of
+from swath.segmentation.spec import SegmentOptions, check_bands, check_type, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions, options_of
 
 TABLE = "segments.parquet"
@@ -125,10 +127,13 @@ def compile_segmentation(segmentation: Segmentation, headers: Headers) -> Pipeli
     Raises
     ------
     DataError
-        If a file has no header, files are not on one grid, or a band does not exist.
+        If a file has no header, files are not on one grid, a band does not exist or has a type
+        that cannot be segmented, or centres or weights are for other numbers of bands.
     """
     root, options = segmentation.root_uri, segmentation.options
     tiled = TiledImage.of(segmentation.image, headers, segmentation.tile_size)
+    check_bands(options, tiled.n_bands, ", ".join(segmentation.image.source_uris()))
+    _check_types(segmentation.image, headers)
     fitted = fit_clusters.declare(root, tiled, options)
     clumped = clump.declare(root, tiled, options, fitted)
     eliminated = eliminate.declare(root, tiled, options, fitted, clumped)
@@ -151,6 +156,18 @@ def compile_segmentation(segmentation: Segmentation, headers: Headers) -> Pipeli
         declaration={"schema": DECLARATION_SCHEMA, "segmentation": segmentation.to_json()},
         results=results,
     )
+
+
+def _check_types(image: Raster | Stack, headers: Headers) -> None:
+    """Refuse what no transform changes; what it may become is seen when clusters are fitted."""
+    for raster in rasters_of(image):
+        if raster.transforms:
+            continue
+        for key in raster.header_keys():
+            header = headers[key]
+            assert isinstance(header, Header)  # of others there is no grid
+            for band in raster_bands(raster, headers):
+                check_type(header.dtypes[band], header.uri)
 
 
 def _table(segmentation: Segmentation, tiled: TiledImage, labels: Ref) -> tuple[Command, ...]:

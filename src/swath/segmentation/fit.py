@@ -17,8 +17,8 @@ from swath.raster.spec import Raster, Stack
 from swath.segmentation.clusters import Clusters, Floats
 from swath.segmentation.kmeans import distance_percentile, fit_centres
 from swath.segmentation.sample import Points, sample_pixels
-from swath.segmentation.scale import check_dtype, float_scale, integer_scale
-from swath.segmentation.spec import SegmentOptions
+from swath.segmentation.scale import float_scale, integer_scale
+from swath.segmentation.spec import SegmentOptions, check_bands, check_type
 
 MOST_SAMPLED = 100_000
 """Pixels of a sample."""
@@ -53,7 +53,7 @@ def fit_clusters(image: Raster | Stack, options: SegmentOptions, *, n_threads: i
     """
     where = ", ".join(image.source_uris())
     grid_pixels, n_bands, dtype = _describe(image, where)
-    _check_counts(options, n_bands, where)
+    check_bands(options, n_bands, where)
     weights = np.array(options.weights or (1.0,) * n_bands, np.float64)
     sample: Points | None = None
     if options.centres is None or options.standardise or dtype.kind == "f":
@@ -99,24 +99,10 @@ def _describe(image: Raster | Stack, where: str) -> tuple[int, int, np.dtype[Any
         for key in raster.header_keys():
             names = {headers[key].dtypes[band] for band in bands}
             for name in sorted(name for name in names if name.startswith("complex")):
-                check_dtype(name, headers[key].uri)
+                check_type(name, headers[key].uri)
     with open_raster(image, headers=headers) as reader:
-        check_dtype(reader.dtype, where)
+        check_type(reader.dtype.name, where)
         return reader.grid.height * reader.grid.width, reader.n_bands, reader.dtype
-
-
-def _check_counts(options: SegmentOptions, n_bands: int, where: str) -> None:
-    for name, numbers in (
-        ("weights", options.weights),
-        ("centres", (options.centres or (None,))[0]),
-    ):
-        if numbers is not None and len(numbers) != n_bands:
-            raise DataError(
-                f"The image has {n_bands} band{'s' if n_bands > 1 else ''}, and the {name} are for "
-                f"{len(numbers)}.",
-                where=where,
-                mend=f"Give {name} with one number for each band, or choose other bands.",
-            )
 
 
 def _check_sample(sample: Points, options: SegmentOptions, where: str) -> None:

@@ -27,39 +27,6 @@ _EXACT_BITS = 24  # whole numbers that float32 holds
 Scale = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
-def check_dtype(dtype: np.dtype[Any] | str, where: str) -> None:
-    """Refuse types of pixels that cannot be segmented exactly.
-
-    Parameters
-    ----------
-    dtype
-        Type of the values, or its name in a file, such as ``"complex_int16"``.
-    where
-        What to name in the error.
-
-    Raises
-    ------
-    DataError
-        If the type is complex, or of 64 bits.
-    """
-    name = str(dtype)
-    if name.startswith("complex"):
-        raise DataError(
-            f"The pixels are {name}: complex numbers have no order and no clusters.",
-            where=where,
-            mend="Segment their amplitude: write it to a raster of float32 first.",
-        )
-    kind = np.dtype(dtype)
-    if kind.kind not in "iuf" or kind.itemsize > 4:
-        raise DataError(
-            f"The pixels are {name} (of one file, or of files of several types together); "
-            f"segmentation takes integers of up to 32 bits and float32.",
-            where=where,
-            mend="Convert them, as with gdal_translate -ot Float32, or by a transform of the "
-            "raster, such as Cast(dtype='int32').",
-        )
-
-
 def float_scale(sample: npt.NDArray[Any]) -> Scale:
     """Return the scale of a floating-point image from a sample of it.
 

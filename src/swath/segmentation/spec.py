@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from swath.errors import DataError
 from swath.raster.spec import Raster, Stack
 from swath.spec import Spec
 
@@ -19,6 +20,9 @@ ABSORB_PASSES = 16
 
 HALO = ABSORB_PASSES + 2
 """Pixels around a tile that are read with it, so that its own pixels are decided exactly."""
+
+TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
+"""Types of pixels that are segmented."""
 
 Image = str | PathLike[str] | Raster | Stack
 """An image: a path, a URI, or a declaration."""
@@ -102,3 +106,55 @@ def image_of(
     if len(many) == 1 and isinstance(many[0], Stack):
         return many[0]
     return sources[0] if len(sources) == 1 else Stack(sources=tuple(sources))
+
+
+def check_type(name: str, where: str) -> None:
+    """Refuse types of pixels that cannot be segmented exactly.
+
+    Parameters
+    ----------
+    name
+        Of the type of the values, or of that in a file, such as ``"complex_int16"``.
+    where
+        What to name in the error.
+
+    Raises
+    ------
+    DataError
+        If the type is complex, or of 64 bits.
+    """
+    if name.startswith("complex"):
+        raise DataError(
+            f"The pixels are {name}: complex numbers have no order and no clusters.",
+            where=where,
+            mend="Segment their amplitude: write it to a raster of float32 first.",
+        )
+    if name not in TYPES:
+        raise DataError(
+            f"The pixels are {name} (of one file, or of files of several types together); "
+            f"segmentation takes integers of up to 32 bits and float32.",
+            where=where,
+            mend="Convert them, as with gdal_translate -ot Float32, or by a transform of the "
+            "raster, such as Cast(dtype='int32').",
+        )
+
+
+def check_bands(options: SegmentOptions, n_bands: int, where: str) -> None:
+    """Refuse weights and centres for another number of bands than the image has.
+
+    Raises
+    ------
+    DataError
+        With both numbers.
+    """
+    for name, numbers in (
+        ("weights", options.weights),
+        ("centres", (options.centres or (None,))[0]),
+    ):
+        if numbers is not None and len(numbers) != n_bands:
+            raise DataError(
+                f"The image has {n_bands} band{'s' if n_bands > 1 else ''}, and the {name} are for "
+                f"{len(numbers)}.",
+                where=where,
+                mend=f"Give {name} with one number for each band, or choose other bands.",
+            )
