@@ -18,9 +18,10 @@ import numpy as np
 from swath.errors import ConfigError, DataError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
-from swath.raster.reader import Pixels
+from swath.raster.reader import Pixels, open_raster
 from swath.raster.spec import Raster, Stack
 from swath.segmentation.ahead import in_threads
+from swath.segmentation.budget import tile_size_for
 from swath.segmentation.readers import Readers
 from swath.segmentation.spec import Image, image_of
 from swath.segmentation.statistics.accumulator import StatisticsAccumulator
@@ -32,9 +33,6 @@ from swath.segmentation.statistics.recipe import Recipe
 from swath.segmentation.statistics.spec import StatisticsOptions, options_of
 from swath.segmentation.statistics.table import Summary
 from swath.segmentation.statistics.tile import Layer
-
-TILE_SIZE = 1024
-"""Side of a tile in pixels."""
 
 Advance = Callable[[str, int, int, int], None]
 """Is told a stage, tiles done, tiles of all, and pixels done."""
@@ -52,7 +50,7 @@ class SegmentImages:
     n_readers
         Windows that are read at once.
     window_height
-        Height of the windows, in pixels.
+        Height of the windows, in pixels; 0: strips of full width.
 
     Attributes
     ----------
@@ -73,7 +71,7 @@ class SegmentImages:
         images: Sequence[Raster | Stack],
         *,
         n_readers: int = 1,
-        window_height: int = TILE_SIZE,
+        window_height: int = 0,
     ) -> None:
         self._stack = ExitStack()
         try:
@@ -198,7 +196,8 @@ def segment_statistics(
         numbers by name, the same names for each segment, which become columns. A large segment is
         held in memory as a whole.
     tile_size
-        Side of the tiles that are read, in pixels; default: 1024.
+        Side of the tiles that are read, in pixels; default: 512 to 2048, by the
+        size of the labels.
     workers
         Threads.
     max_reads
@@ -240,8 +239,7 @@ def segment_statistics(
     path = Path(out)
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists.", mend="Ask for overwrite, or give another file.")
-    tile_size = TILE_SIZE if tile_size is None else tile_size
-    if tile_size < 1 or workers < 1:
+    if (tile_size is not None and tile_size < 1) or workers < 1:
         raise ConfigError(
             f"tile_size is {tile_size} and workers {workers}.", mend="Both are at least 1."
         )
@@ -250,15 +248,17 @@ def segment_statistics(
     options = options_of(statistics)
     raster = image_of(labels)
     beside = place_beside(raster.source_uris()[0], overwrite=overwrite) if attribute_table else None
+    with open_raster(raster) as opened:
+        size = tile_size or tile_size_for(opened.grid.shape, workers)
     with SegmentImages(
         raster,
         chosen,
         n_readers=min(workers, max_reads or workers),
-        window_height=tile_size,
+        window_height=size,
     ) as source:
         recipe = Recipe(options, source.grid, source.dtypes)
         with StatisticsAccumulator(recipe, path.absolute().parent, function=function) as found:
-            windows = tiles(source.grid.shape, tile_size)
+            windows = tiles(source.grid.shape, size)
             add_tiles(found, source, windows, workers=workers, advance=advance)
             summary = found.finish(path, workers=workers)
     if beside is not None:

@@ -40,45 +40,54 @@ def number_segments(
     ids
         Id of each number.
     """
+    local = np.empty(labels.shape, np.int32)
+    n_slots = 4096
+    while n_slots < labels.size // 16:
+        n_slots *= 2
+    while True:
+        ids = np.empty(n_slots // 2, np.uint32)
+        n = _number(labels, local, ids, np.full(n_slots, -1, np.int32))
+        if n >= 0:
+            return local, ids[:n].copy()
+        n_slots *= 4
+
+
+@compiled
+def _number(
+    labels: npt.NDArray[np.uint32],
+    local: Local,
+    ids: npt.NDArray[np.uint32],
+    slots: npt.NDArray[np.int32],
+) -> int:
+    """Write numbers and ids, and return how many there are; -1 if there is too little room."""
     height, width = labels.shape
-    local = np.empty((height, width), np.int32)
-    ids = np.empty(1024, np.uint32)
-    slots = np.full(4096, -1, np.int32)
     n = 0
     for row in range(height):
         for col in range(width):
             label = labels[row, col]
             if label == 0:
                 local[row, col] = -1
-                continue
-            if col > 0 and labels[row, col - 1] == label:
+            elif col > 0 and labels[row, col - 1] == label:
                 local[row, col] = local[row, col - 1]
-                continue
-            if row > 0 and labels[row - 1, col] == label:
+            elif row > 0 and labels[row - 1, col] == label:
                 local[row, col] = local[row - 1, col]
-                continue
-            slot = _slot_of(slots, ids, label)
-            if slots[slot] < 0:
-                if n == ids.size:
-                    grown = np.empty(2 * n, np.uint32)
-                    grown[:n] = ids
-                    ids = grown
-                    slots = np.full(8 * n, -1, np.int32)
-                    for i in range(n):
-                        slots[_slot_of(slots, ids, ids[i])] = i
-                    slot = _slot_of(slots, ids, label)
-                slots[slot] = n
-                ids[n] = label
-                n += 1
-            local[row, col] = slots[slot]
-    return local, ids[:n].copy()
+            else:
+                slot = _slot_of(slots, ids, label)
+                if slots[slot] < 0:
+                    if n == ids.size:
+                        return -1
+                    slots[slot] = n
+                    ids[n] = label
+                    n += 1
+                local[row, col] = slots[slot]
+    return n
 
 
 @compiled
 def _slot_of(slots: npt.NDArray[np.int32], ids: npt.NDArray[np.uint32], label: int) -> int:
     """Return the slot of a label, or the free one where it belongs; a power of two of slots."""
     mask = slots.size - 1
-    slot = (np.int64(label) * _FACTOR >> 12) & mask
+    slot = (np.int64(label) * _FACTOR >> 16) & mask
     while slots[slot] >= 0 and ids[slots[slot]] != label:
         slot = (slot + 1) & mask
     return int(slot)

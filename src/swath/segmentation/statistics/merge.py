@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from swath.segmentation.statistics.counts import group_counts, rank_counts
 from swath.segmentation.statistics.function import SegmentFunction
 from swath.segmentation.statistics.keys import dropped_bits
 from swath.segmentation.statistics.locate import SIDES_X, SIDES_Y, merge_shapes
 from swath.segmentation.statistics.partial import Ids, called_dtype, counts_dtype
-from swath.segmentation.statistics.ranks import group_counts, rank_counts
 from swath.segmentation.statistics.recipe import Recipe, Rows
 from swath.segmentation.statistics.sums import N_MOMENTS, merge_moments
 

@@ -124,7 +124,7 @@ class Recipe:
         ranked: Integers,
         tile: int = -1,
     ) -> Rows:
-        """Return the rows of segments.
+        """Return the rows of segments, in their order.
 
         Parameters
         ----------
@@ -135,7 +135,8 @@ class Recipe:
         moments
             Array `(segment, band, 13)`, see `swath.segmentation.statistics.sums`.
         ranked
-            Array `(segment, band, 2 * quantile + 1)`, see `swath.segmentation.statistics.ranks`.
+            Array `(segment, band, 2 * quantile + 1)`, see
+            `swath.segmentation.statistics.measure.measure_tile`.
         tile
             Number of the tile that they lie in.
         """
@@ -147,7 +148,7 @@ class Recipe:
                 self._conclude_shape(name, shapes, rows)
         for band in range(self.n_bands):
             self._conclude_band(band, moments[:, band], ranked[:, band], rows)
-        return rows[np.argsort(rows["id"], kind="stable")]
+        return rows
 
     def _conclude_shape(self, name: str, shapes: Integers, rows: Rows) -> None:
         step_x, step_y = self.grid.resolution
@@ -180,7 +181,7 @@ class Recipe:
         low = values_of(moments[:, sums.LOW], dtype)
         high = values_of(moments[:, sums.HIGH], dtype)
         rows[f"b{band + 1}_empty"] = count == 0
-        concluded = sums.conclude_moments(np.ascontiguousarray(moments), dtype.kind == "f")
+        concluded = sums.conclude_moments(moments, dtype.kind == "f")
         for name in self.band_statistics:
             values: npt.NDArray[Any]
             if name == "count":
@@ -197,7 +198,7 @@ class Recipe:
                 ends = (values_of(ranked[:, at], dtype) for at in self._places_of(name))
                 lower, upper = (np.clip(end, low, high).astype(np.float64) for end in ends)
                 values = _interpolate(name, count, lower, upper)
-            rows[f"b{band + 1}_{name}"] = np.where(count > 0, values, 0)
+            rows[f"b{band + 1}_{name}"] = values
 
     def _places_of(self, name: str) -> tuple[int, int]:
         """Return where the lower and the upper key of a quantile stand."""

@@ -37,8 +37,11 @@ def select(keys: Keys, begin: int, end: int, rank: int) -> int:
         if rank < below:
             end = below
             continue
-        equal = below
-        for i in range(below, end):
+        if below > begin:
+            begin = below
+            continue
+        equal = begin  # the pivot is the least
+        for i in range(begin, end):
             key = keys[i]
             keys[i] = keys[equal]
             keys[equal] = key
@@ -54,6 +57,59 @@ def select(keys: Keys, begin: int, end: int, rank: int) -> int:
             j -= 1
         keys[j] = key
     return int(keys[rank])
+
+
+@compiled
+def sort_keys(keys: Keys, begin: int, end: int) -> None:
+    """Sort the keys in ``[begin, end)``."""
+    waiting = np.empty((64, 2), np.int64)
+    n = 0
+    while True:
+        while end - begin > _SHORT:
+            pivot = _middle(keys[begin], keys[(begin + end) // 2], keys[end - 1])
+            below = begin
+            for i in range(begin, end):
+                key = keys[i]
+                keys[i] = keys[below]
+                keys[below] = key
+                below += key < pivot
+            equal = below
+            for i in range(below, end):
+                key = keys[i]
+                keys[i] = keys[equal]
+                keys[equal] = key
+                equal += key == pivot
+            if below - begin > end - equal:  # the longer side waits: few lists wait at a time
+                waiting[n, 0], waiting[n, 1] = begin, below
+                begin = equal
+            else:
+                waiting[n, 0], waiting[n, 1] = equal, end
+                end = below
+            n += 1
+        for i in range(begin + 1, end):
+            key = keys[i]
+            j = i
+            while j > begin and keys[j - 1] > key:
+                keys[j] = keys[j - 1]
+                j -= 1
+            keys[j] = key
+        if n == 0:
+            return
+        n -= 1
+        begin, end = waiting[n, 0], waiting[n, 1]
+
+
+@compiled
+def count_sorted(keys: Keys, counts: Counts, begin: int, end: int) -> int:
+    """Keep each of the sorted keys in ``[begin, end)`` once, and count it; return the new end."""
+    last = begin - 1
+    for i in range(begin, end):
+        if i > begin and keys[i] == keys[last]:
+            counts[last] += 1
+        else:
+            last += 1
+            keys[last], counts[last] = keys[i], 1
+    return last + 1
 
 
 @compiled

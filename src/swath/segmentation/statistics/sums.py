@@ -29,6 +29,7 @@ N_MOMENTS = 13
 
 _BASE = 4_294_967_296.0
 _MASK = 0xFFFFFFFF
+_SMALL = 0xFFFF  # sums of squares of that many pixels as a tile has fit into 64 bits
 _LEAST_PLACE = -28  # of the last digit, three below, the weight and its inverse are not 0
 _INFINITE_PLACE = 32
 
@@ -37,83 +38,43 @@ Sizes = npt.NDArray[np.int64]
 
 
 @compiled
-def add_integers(
-    keys: npt.NDArray[Any],
-    valid: npt.NDArray[np.bool_],
-    order: npt.NDArray[np.int32],
-    offsets: Sizes,
-    shift: int,
-    moments: Moments,
-) -> None:
-    """Write the moments of integer bands.
+def add_integers(keys: npt.NDArray[Any], n: int, shift: int, into: Moments) -> None:
+    """Write the moments of the first `n` of some keys of integers.
 
     Parameters
     ----------
     keys
-        Array `(band, pixel)` of integers of at most 32 bits, see `keys.keys_of`.
-    valid
-        Array `(1 or band, pixel)` of bool; `(1, 0)` if all are valid.
-    order, offsets
-        Pixels of each segment, see `order_pixels`.
+        Array of int32, see `swath.segmentation.statistics.keys`.
+    n
+        At least 1.
     shift
         What to add to a key to get the value.
-    moments
-        Array `(segment, band, 13)`, zeros.
+    into
+        Moments of one segment and band.
     """
-    for segment in range(offsets.size - 1):
-        for band in range(keys.shape[0]):
-            one, known = keys[band], valid[min(band, valid.shape[0] - 1)]
-            n, total, high, low = 0, 0, 0, 0
-            least, largest = 2**62, -(2**62)
-            for i in range(offsets[segment], offsets[segment + 1]):
-                pixel = order[i]
-                if known.size > 0 and not known[pixel]:
-                    continue
-                key = int(one[pixel])
-                value = key + shift
-                n += 1
-                least = min(least, key)
-                largest = max(largest, key)
-                total += value
-                size = abs(value)
-                upper, lower = size >> 16, size & 0xFFFF
-                cross = 2 * upper * lower
-                high += upper * upper + (cross >> 16)
-                low += ((cross & 0xFFFF) << 16) + lower * lower
-            if n > 0:
-                into = moments[segment, band]
-                into[COUNT], into[LOW], into[HIGH], into[SUM] = n, least, largest, total
-                into[SQUARES], into[SQUARES_LOW] = high + (low >> 32), low & _MASK
-
-
-@compiled
-def add_small_integers(
-    keys: npt.NDArray[Any],
-    valid: npt.NDArray[np.bool_],
-    order: npt.NDArray[np.int32],
-    offsets: Sizes,
-    moments: Moments,
-) -> None:
-    """Write the moments of bands of at most 16 bits: as `add_integers`, in half the time."""
-    for segment in range(offsets.size - 1):
-        for band in range(keys.shape[0]):
-            one, known = keys[band], valid[min(band, valid.shape[0] - 1)]
-            n, total, squares = 0, 0, 0
-            least, largest = 2**62, -(2**62)
-            for i in range(offsets[segment], offsets[segment + 1]):
-                pixel = order[i]
-                if known.size > 0 and not known[pixel]:
-                    continue
-                key = int(one[pixel])
-                n += 1
-                least = min(least, key)
-                largest = max(largest, key)
-                total += key
-                squares += key * key
-            if n > 0:
-                into = moments[segment, band]
-                into[COUNT], into[LOW], into[HIGH], into[SUM] = n, least, largest, total
-                into[SQUARES], into[SQUARES_LOW] = squares >> 32, squares & _MASK
+    least, largest = keys[0], keys[0]
+    for i in range(n):
+        least, largest = min(least, keys[i]), max(largest, keys[i])
+    total, high, low = 0, 0, 0
+    if shift == 0 and least >= -_SMALL and largest <= _SMALL:
+        squares = 0
+        for i in range(n):
+            key = int(keys[i])
+            total += key
+            squares += key * key
+        high, low = squares >> 32, squares & _MASK
+    else:
+        for i in range(n):
+            value = int(keys[i]) + shift
+            total += value
+            size = abs(value)
+            upper, lower = size >> 16, size & 0xFFFF
+            cross = 2 * upper * lower
+            high += upper * upper + (cross >> 16)
+            low += ((cross & 0xFFFF) << 16) + lower * lower
+        high, low = high + (low >> 32), low & _MASK
+    into[COUNT], into[LOW], into[HIGH], into[SUM] = n, least, largest, total
+    into[SQUARES], into[SQUARES_LOW] = high, low
 
 
 @compiled
@@ -133,8 +94,12 @@ def add_floats(
         Array `(band, pixel)` of float32 or float64; finite where valid.
     keys
         Their keys, see `keys.keys_of`.
-    valid, order, offsets, moments
-        See `add_integers`.
+    valid
+        Array `(1 or band, pixel)` of bool; `(1, 0)` if all are valid.
+    order, offsets
+        Pixels of each segment, see `order_pixels`.
+    moments
+        Array `(segment, band, 13)`, zeros.
     """
     for segment in range(offsets.size - 1):
         for band in range(values.shape[0]):

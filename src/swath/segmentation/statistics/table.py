@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,8 @@ import pyarrow.parquet
 from swath.errors import StoreError
 from swath.segmentation.statistics.recipe import Recipe, Rows
 from swath.store.local import temporary_beside
+
+_N_ROWS = 4096  # rows that are taken apart while they are in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class TableWriter:
             self._temporary.unlink(missing_ok=True)
 
     def _write(self, rows: Rows, called: Rows | None) -> None:
-        arrays = {name: _column(name, rows) for name, _ in self._recipe.columns}
+        arrays = _arrays(rows, self._recipe.names)
         numbers = np.full((rows.size, len(self._names)), np.nan)
         if called is not None and called.size:
             numbers[np.searchsorted(rows["id"], called["id"])] = called["numbers"]
@@ -127,7 +129,7 @@ class TableWriter:
         if self._writer is None:
             schema = table.schema.with_metadata(self._metadata)
             self._writer = pyarrow.parquet.ParquetWriter(
-                self._temporary, schema, compression="zstd"
+                self._temporary, schema, compression="zstd", use_dictionary=False
             )
         self._writer.write_table(table.replace_schema_metadata(self._metadata))
         self.summary = Summary(
@@ -145,11 +147,18 @@ class TableWriter:
         )
 
 
-def _column(name: str, rows: Rows) -> pyarrow.Array:
-    """Return a column; what is told of the values of a band without any is null."""
-    values = np.ascontiguousarray(rows[name])
-    band, _, statistic = name.partition("_")
-    empty = f"{band}_empty"
-    if empty not in (rows.dtype.names or ()) or statistic in ("count", "sum"):
-        return pyarrow.array(values)
-    return pyarrow.array(values, mask=np.ascontiguousarray(rows[empty]))
+def _arrays(rows: Rows, names: Sequence[str]) -> dict[str, pyarrow.Array]:
+    """Return rows as columns; what is told of the values of a band without any is null."""
+    fields = [name for name in rows.dtype.names or () if name != "tile"]
+    columns = {name: np.empty(rows.size, rows.dtype[name]) for name in fields}
+    for begin in range(0, rows.size, _N_ROWS):
+        part = rows[begin : begin + _N_ROWS]
+        for name in fields:
+            columns[name][begin : begin + _N_ROWS] = part[name]
+    arrays = {}
+    for name in names:
+        band, _, statistic = name.partition("_")
+        mask = columns.get(f"{band}_empty")
+        is_masked = mask is not None and statistic not in ("count", "sum") and mask.any()
+        arrays[name] = pyarrow.array(columns[name], mask=mask if is_masked else None)
+    return arrays

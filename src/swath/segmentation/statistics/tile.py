@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swath.grid.window import Window
+from swath.segmentation.statistics.counts import count_tile
 from swath.segmentation.statistics.function import SegmentFunction
 from swath.segmentation.statistics.keys import (
     Keys,
@@ -23,6 +24,7 @@ from swath.segmentation.statistics.locate import (
     number_segments,
     order_pixels,
 )
+from swath.segmentation.statistics.measure import Wanted, measure_tile
 from swath.segmentation.statistics.partial import (
     Edges,
     Ids,
@@ -32,14 +34,8 @@ from swath.segmentation.statistics.partial import (
     open_dtype,
     pixels_dtype,
 )
-from swath.segmentation.statistics.ranks import count_tile, rank_tile
 from swath.segmentation.statistics.recipe import Recipe, Rows
-from swath.segmentation.statistics.sums import (
-    N_MOMENTS,
-    add_floats,
-    add_integers,
-    add_small_integers,
-)
+from swath.segmentation.statistics.sums import N_MOMENTS, add_floats
 
 Integers = npt.NDArray[np.int64]
 Valid = npt.NDArray[np.bool_]
@@ -67,11 +63,6 @@ class _Found(NamedTuple):
     order: npt.NDArray[np.int32]
     offsets: Integers
     is_open: Valid
-
-    @property
-    def n_open_pixels(self) -> int:
-        """Pixels of all open segments."""
-        return int(np.diff(self.offsets)[self.is_open].sum())
 
     @property
     def longest(self) -> int:
@@ -132,21 +123,19 @@ def summarise_tile(
         is_open = np.ones(ids.size, np.bool_)
     found = _Found(ids, order, offsets, is_open)
     flat = [_flatten(layer) for layer in layers] if recipe.n_bands else []
-    moments = _moments(flat, found, recipe)
-    done = ~is_open
-    rows = recipe.conclude(
-        ids[done], shapes[done], moments[done], _ranks(flat, found, recipe)[done], tile
-    )
-    opened = np.flatnonzero(is_open)[np.argsort(ids[is_open], kind="stable")]
+    moments, ranked = _measure(flat, found, recipe)
+    rows = recipe.conclude(ids, shapes, moments, ranked, tile)
+    by_id = np.argsort(ids, kind="stable")
+    opened = by_id[is_open[by_id]]
     open_rows = np.empty(opened.size, open_dtype(recipe.n_bands))
     for name, values in (("id", ids), ("shape", shapes), ("moments", moments)):
         open_rows[name] = values[opened]
     called, pixels = _call(function, layers, found, window)
     return Partial(
         window=window,
-        rows=rows,
+        rows=rows[by_id[~is_open[by_id]]],
         open_rows=open_rows,
-        counts=_counts(flat, found) if recipe.wants_ranks else (),
+        counts=_counts(flat, found, opened) if recipe.wants_ranks else (),
         edges=_edges(labels) if recipe.wants_sides and only is None else None,
         names=() if function is None else function.names,
         called=called,
@@ -167,82 +156,63 @@ def _flatten(layer: Layer) -> _Flat:
     return _Flat(values, keys_of(values), valid)
 
 
-def _moments(flat: Sequence[_Flat], found: _Found, recipe: Recipe) -> Integers:
-    moments = np.zeros((found.ids.size, recipe.n_bands, N_MOMENTS), np.int64)
+def _measure(flat: Sequence[_Flat], found: _Found, recipe: Recipe) -> tuple[Integers, Integers]:
+    """Return moments of all segments, and ranked keys of those that are not open."""
+    shape = (found.ids.size, recipe.n_bands)
+    moments = np.zeros((*shape, N_MOMENTS), np.int64)
+    ranked = np.zeros((*shape, 2 * recipe.quantiles.size + 1), np.int64)
     band = 0
     for values, keys, valid in flat:
-        into = moments[:, band : band + len(values)]
-        if values.dtype.kind == "f":
-            add_floats(values, keys, valid, found.order, found.offsets, into)
-        elif values.dtype.itemsize <= 2:
-            add_small_integers(keys, valid, found.order, found.offsets, into)
-        else:
-            add_integers(keys, valid, found.order, found.offsets, shift_of(values.dtype), into)
+        bands = slice(band, band + len(values))
+        is_float = values.dtype.kind == "f"
+        if is_float:
+            add_floats(values, keys, valid, found.order, found.offsets, moments[:, bands])
+        if recipe.wants_ranks or not is_float:
+            wanted = Wanted(
+                recipe.quantiles,
+                recipe.wants_mode,
+                dropped_bits(values.dtype),
+                not is_float,
+                shift_of(values.dtype),
+            )
+            measure_tile(
+                keys,
+                valid,
+                found.order,
+                found.offsets,
+                found.is_open,
+                wanted,
+                np.empty(found.longest, key_dtype(values.dtype)),
+                moments[:, bands],
+                ranked[:, bands],
+            )
         band += len(values)
-    return moments
+    return moments, ranked
 
 
-def _ranks(flat: Sequence[_Flat], found: _Found, recipe: Recipe) -> Integers:
-    """Return the ranked keys of the segments that are not open."""
-    shape = (found.ids.size, recipe.n_bands, 2 * recipe.quantiles.size + 1)
-    ranked = np.zeros(shape, np.int64)
-    band = 0
-    for values, keys, valid in flat if recipe.wants_ranks else ():
-        rank_tile(
-            keys,
-            valid,
-            found.order,
-            found.offsets,
-            found.is_open,
-            recipe.quantiles,
-            recipe.wants_mode,
-            dropped_bits(values.dtype),
-            np.empty(found.longest, key_dtype(values.dtype)),
-            ranked[:, band : band + len(values)],
-        )
-        band += len(values)
-    return ranked
-
-
-def _counts(flat: Sequence[_Flat], found: _Found) -> tuple[Rows, ...]:
+def _counts(flat: Sequence[_Flat], found: _Found, opened: Integers) -> tuple[Rows, ...]:
     """Return how often each value of the open segments occurs, band by band."""
     counted = []
-    by_id = np.argsort(found.ids, kind="stable")
+    n_pixels = int(np.diff(found.offsets)[opened].sum())
     for values, keys, valid in flat:
         for band in range(len(values)):
-            kept = np.empty(found.n_open_pixels, key_dtype(values.dtype))
-            times = np.empty(kept.size, np.int64)
-            ends = np.empty(found.ids.size, np.int64)
-            count_tile(
+            kept = np.empty(n_pixels, key_dtype(values.dtype))
+            times = np.empty(n_pixels, np.int64)
+            lengths = count_tile(
                 keys[band],
                 valid[min(band, len(valid) - 1)],
                 found.order,
                 found.offsets,
-                found.is_open,
+                opened,
                 dropped_bits(values.dtype),
                 kept,
                 times,
-                ends,
             )
-            begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: ends.size]
-            lengths = (ends - begins)[by_id]
-            at = _ranges(begins[by_id], lengths)
-            rows = np.empty(at.size, counts_dtype(kept.dtype))
-            rows["id"] = np.repeat(found.ids[by_id], lengths)
-            rows["key"], rows["count"] = kept[at], times[at]
+            rows = np.empty(int(lengths.sum()), counts_dtype(kept.dtype))
+            rows["id"] = np.repeat(found.ids[opened], lengths)
+            rows["key"], rows["count"] = kept[: rows.size], times[: rows.size]
             counted.append(rows)
     return tuple(counted)
-
-
-def _ranges(begins: Integers, lengths: Integers) -> Integers:
-    """Return the numbers from each begin on, as many as its length, one after the other.
-
-    >>> _ranges(np.array([7, 2]), np.array([1, 3]))
-    array([7, 2, 3, 4])
-    """
-    ends = np.cumsum(lengths)
-    begins_in_all = np.repeat(begins - (ends - lengths), lengths)
-    return np.asarray(np.arange(int(lengths.sum())) + begins_in_all)
 
 
 def _edges(labels: Ids) -> Edges:
