@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,20 @@ import click
 from pydantic import ValidationError
 
 from swath.cli.files import check_target, make_folder_of, parse_bands, parse_nodata
-from swath.cli.options import json_option, settings_options, verbose_option
+from swath.cli.options import (
+    interruptible_by_signals,
+    json_option,
+    settings_options,
+    verbose_option,
+)
 from swath.errors import ConfigError, Problems, SwathError
 from swath.segmentation.spec import SegmentOptions
+from swath.segmentation.statistics.spec import StatisticsOptions
+from swath.settings import load_settings
 
 if TYPE_CHECKING:
+    from swath.plan.plan import Plan
+    from swath.run.events import Emit
     from swath.segmentation.segmenter import Segmented
     from swath.segmentation.timings import Timings
 
@@ -93,7 +104,7 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
     in a .json beside it. The labels are the same for every tiling, any number of workers, and every
     runner.
     """
-    options = _options(given)
+    options, statistics = _options(given), _statistics(given["stats"])
     bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
     targets = _targets(out, given)
     inputs = [Path(image) for image in images]
@@ -119,9 +130,9 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
     for where, target in targets.items():
         make_folder_of(target, where=where)
     if given["runner"] is None:
-        made = _segment_here(images, out, options, bands, nodata, given)
+        made = _segment_here(images, out, options, bands, nodata, statistics, given)
     else:
-        made = _segment_on(images, out, options, bands, nodata, given)
+        made = _segment_on(images, out, options, bands, nodata, statistics, given)
     click.echo(json.dumps(made, indent=1) if given["as_json"] else made["labels"])
 
 
@@ -181,18 +192,30 @@ def _numbers(text: str | None, where: str) -> tuple[float, ...] | None:
         ) from None
 
 
+def _statistics(text: str | None) -> tuple[str, ...]:
+    try:
+        return StatisticsOptions(statistics=text or ()).statistics
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{said}.", where="--stats") from None
+
+
 def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, Path]:
     """Return what is to be written, by the option that says so."""
     targets = {"OUT": out}
     if given["tries"]:
         return targets | {"OUT (table)": out.with_suffix(".csv")}
-    if given["stats"] is not None:
+    if given["stats"] is not None or given["colours"]:
         targets["--stats-out"] = given["stats_out"] or out.with_suffix(".parquet")
     elif given["stats_out"] is not None:
         raise ConfigError("no statistics are asked for.", where="--stats-out", mend="Give --stats.")
     for option in ("save_centres", "polygons"):
         if given[option] is not None:
             targets["--" + option.replace("_", "-")] = given[option]
+    if given["polygons"] is not None:
+        from swath.vector.writer import driver_of
+
+        driver_of(given["polygons"])
     return targets
 
 
@@ -202,6 +225,7 @@ def _segment_here(
     options: SegmentOptions,
     bands: tuple[int, ...] | None,
     nodata: Any,
+    statistics: tuple[str, ...],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
     from swath.cli.segment_progress import SegmentProgress
@@ -217,7 +241,7 @@ def _segment_here(
             workers=given["workers"],
             max_reads=given["max_reads"],
             tile_size=given["tile_size"],
-            statistics=() if given["stats"] is None else tuple(given["stats"].split(",")),
+            statistics=statistics,
             statistics_out=given["stats_out"],
             polygons=given["polygons"],
             colours=given["colours"],
@@ -252,6 +276,64 @@ def _segment_on(
     options: SegmentOptions,
     bands: tuple[int, ...] | None,
     nodata: Any,
+    statistics: tuple[str, ...],
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    raise NotImplementedError
+    from swath.cli.failure import failure_of
+    from swath.cli.progress import of_plan
+    from swath.experiment.segment_run import segment_with_runner
+    from swath.experiment.segmentation import TABLE
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    @contextmanager
+    def watch(made: Plan) -> Iterator[Emit]:
+        with of_plan(made) as progress:
+            yield progress.emit
+
+    interruptible_by_signals()
+    result = segment_with_runner(
+        images,
+        out,
+        given["runner"],
+        options=options,
+        bands=bands,
+        nodata=nodata,
+        tile_size=given["tile_size"],
+        root_uri=given["root"],
+        statistics=statistics,
+        statistics_out=given["stats_out"],
+        colours=given["colours"],
+        overwrite=given["overwrite"],
+        settings=load_settings(given["overrides"], profile=given["profile"]),
+        watch=watch,
+        tell=tell,
+        warn=lambda finding: tell(f"warning: {finding.what} {finding.mend}"),
+    )
+    if not result.succeeded:
+        assert result.folder is not None
+        assert result.outcome is not None
+        raise failure_of(result.folder, result.outcome)
+    (results,) = result.results.values()
+    _write_beside(out, results.get(TABLE), given)
+    return {"labels": str(out), "results": dict(results)}
+
+
+def _write_beside(labels: Path, table: str | None, given: Mapping[str, Any]) -> None:
+    """Write what no command of a runner does."""
+    if given["save_centres"] is not None:
+        from swath.segmentation.clusters import Clusters
+
+        described = json.loads(labels.with_suffix(".json").read_text("utf-8"))
+        Clusters.from_json(described).write_centres(given["save_centres"])
+    if given["polygons"] is not None:
+        from swath.segmentation.polygons import write_polygons
+
+        write_polygons(
+            labels,
+            given["polygons"],
+            statistics=table,
+            workers=given["workers"] or os.cpu_count() or 1,
+            overwrite=given["overwrite"],
+        )

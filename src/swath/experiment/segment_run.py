@@ -21,6 +21,7 @@ from swath.plan.plan import Plan
 from swath.plan.split import Splits
 from swath.run.events import Emit, ignore
 from swath.run.prepare import results_of
+from swath.run.runner import make_runner
 from swath.segmentation.budget import refuse_target
 from swath.segmentation.spec import Image, SegmentOptions, image_of
 from swath.settings import Settings, load_settings
@@ -91,6 +92,7 @@ def segment_with_runner(
         If the result cannot be written.
     """
     settings = settings or load_settings()
+    make_runner(runner, settings)  # before a folder is made
     target = normalise(out)
     table = beside(target, ".parquet") if statistics_out is None else normalise(statistics_out)
     for each in (target, table) if statistics or colours else (target,):
