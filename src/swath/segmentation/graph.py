@@ -1,18 +1,30 @@
 """The graph of the segments of a part of the image, and what becomes of it.
 
 One idea: a part is *settled* as far as its inside decides; the nodes that are left open make a
-smaller graph, which two parts side by side put into one.
+smaller graph, and those of all parts together one that is settled for good.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from swath.segmentation.kernels.eliminate import NEVER, eliminate_small
+from swath.segmentation.kernels.eliminate import (
+    N_PASSES,
+    NEVER,
+    all_roots,
+    choose,
+    eliminate_small,
+    last_passes,
+    merge_chosen,
+    take_turn,
+)
 from swath.segmentation.kernels.graph import number_roots, open_lists
+
+_CHOICES = 2000  # fewer are sooner made than handed to a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +169,82 @@ def settle(
     rest = Graph(graph.nodes[open_nodes], offsets, neighbours, open_from[open_nodes])
     final_firsts = graph.nodes[is_root, 1][open_index < 0]
     return index, Roots(open_index, final_firsts), rest
+
+
+def settle_all(
+    graph: Graph, rule: MergeRule, pool: ThreadPoolExecutor, workers: int
+) -> npt.NDArray[np.int32]:
+    """Merge small segments of a whole image: nothing lies outside, so everything is certain.
+
+    The same as `settle`, with the choices of a pass made by all threads.
+
+    Parameters
+    ----------
+    graph
+        Of the image; its table of nodes is updated.
+    rule
+        When segments are merged.
+    pool, workers
+        Threads, and how many.
+
+    Returns
+    -------
+    numpy.ndarray
+        Root of each node, array `(node,)` of int32.
+    """
+    n, min_size = graph.n_nodes, rule.min_size
+    parents = np.arange(n, dtype=np.int32)
+    next_list, last_list = np.full(n, -1, np.int32), np.arange(n, dtype=np.int32)
+    never_open = np.full(n, NEVER, np.int32)
+    last_pass = last_passes(graph.active_from, min_size)
+    small = np.flatnonzero(graph.nodes[:, 0] < min_size).astype(np.int32)
+    turn, target = np.empty_like(small), np.empty_like(small)
+    n_small = len(small)
+
+    def choose_some(begin: int, end: int, time: int) -> None:
+        choose(
+            turn[begin:end],
+            target[begin:end],
+            time,
+            graph.nodes,
+            graph.offsets,
+            graph.neighbours,
+            parents,
+            next_list,
+            graph.active_from,
+            never_open,
+            rule.scale,
+            rule.limit,
+        )
+
+    for size in range(1, min_size):
+        n_turn, n_small = take_turn(size, small[:n_small], graph.nodes, parents, min_size, turn)
+        for number in range(N_PASSES):
+            if n_turn == 0:
+                break
+            time = size * N_PASSES + number
+            step = max(_CHOICES, -(-n_turn // workers))
+            begins = range(0, n_turn, step)
+            others = [
+                pool.submit(choose_some, begin, min(begin + step, n_turn), time)
+                for begin in begins[1:]
+            ]
+            choose_some(0, min(step, n_turn), time)
+            for other in others:
+                other.result()
+            n_left = merge_chosen(
+                turn[:n_turn],
+                target[:n_turn],
+                time,
+                graph.nodes,
+                parents,
+                next_list,
+                last_list,
+                graph.active_from,
+                never_open,
+                min_size,
+            )
+            has_changed, n_turn = n_left < n_turn, n_left
+            if not has_changed and number >= last_pass[size]:
+                break
+    return all_roots(parents)

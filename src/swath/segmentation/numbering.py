@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from swath.errors import DataError
-from swath.segmentation.graph import Roots
-from swath.segmentation.unions import Unions
+from swath.segmentation.union import Union
 
 MOST_SEGMENTS = 2**32 - 1
 
 
-def first_pixels(roots: Sequence[Roots]) -> npt.NDArray[np.int64]:
+def first_pixels(union: Union) -> npt.NDArray[np.int64]:
     """Return the first pixels of all segments in raster order.
-
-    Parameters
-    ----------
-    roots
-        Of every part: tiles and unions.
 
     Raises
     ------
     DataError
         If there are more segments than uint32 counts.
     """
-    firsts = np.concatenate([each.final_firsts for each in roots])
+    firsts = np.concatenate([union.final_firsts, *(each.final_firsts for each in union.roots)])
     if len(firsts) > MOST_SEGMENTS:
         raise DataError(
             f"There are {len(firsts):,} segments, more than uint32 counts.",
@@ -35,28 +27,6 @@ def first_pixels(roots: Sequence[Roots]) -> npt.NDArray[np.int64]:
         )
     firsts.sort()
     return firsts
-
-
-def resolve_tiles(unions: Unions) -> list[npt.NDArray[np.int64]]:
-    """Return the first pixel of the segment that each root of each tile ends in."""
-    found = dict(each_resolved(unions))
-    return [found[tile] for tile in range(len(found))]
-
-
-def each_resolved(unions: Unions) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Yield the number of each tile, and the first pixel of the segment that its roots end in."""
-    roots, steps = unions.roots, unions.steps
-    n_tiles = len(roots) - len(steps)
-    none = np.empty(0, np.int64)  # the union of all has nothing open
-    firsts_of_open: dict[int, npt.NDArray[np.int64]] = {len(roots) - 1: none}
-    for part in reversed(range(len(roots))):
-        firsts = roots[part].resolve(firsts_of_open.pop(part))
-        if part < n_tiles:
-            yield part, firsts
-        else:
-            step = steps[part - n_tiles]
-            one, other = unions.joins[part].firsts_of_open(firsts)
-            firsts_of_open |= {step.one: one, step.other: other}
 
 
 def ids_of(
@@ -67,7 +37,7 @@ def ids_of(
     Parameters
     ----------
     resolved
-        Of one tile, from `resolve_tiles`.
+        Of one tile, from `Union.resolved`.
     firsts
         From `first_pixels`.
     """

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from swath.errors import DataError
-from swath.grid.window import Window
 from swath.segmentation.graph import Graph, Roots
 from swath.segmentation.part import Edge, Edges, Part
 from swath.segmentation.tile import Runs
@@ -35,7 +34,6 @@ _EDGE = ("nodes", "clusters", "links")
 def write_part(path: Path, part: Part) -> None:
     """Write a part: its segments, the graph of those that are open, and its edges."""
     arrays: dict[str, npt.NDArray[Any]] = {
-        "window": np.array(part.window.to_json(), np.int64),
         **{name: getattr(part.roots, name) for name in _ROOTS},
         **{name: getattr(part.graph, name) for name in _GRAPH},
     }
@@ -48,9 +46,8 @@ def write_part(path: Path, part: Part) -> None:
 def read_part(path: Path) -> Part:
     """Read what `write_part` wrote."""
     names = [f"{side}_{name}" for side in _SIDES for name in _EDGE]
-    found = _read(path, ["window", *_ROOTS, *_GRAPH, *names])
+    found = _read(path, [*_ROOTS, *_GRAPH, *names])
     return Part(
-        Window.from_json(found["window"].tolist()),
         Roots(*(found[name] for name in _ROOTS)),
         Graph(*(found[name] for name in _GRAPH)),
         Edges(*(Edge(*(found[f"{side}_{name}"] for name in _EDGE)) for side in _SIDES)),

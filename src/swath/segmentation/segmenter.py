@@ -28,14 +28,14 @@ from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kernels.compiled import is_on_disk
 from swath.segmentation.kernels.eliminate import eliminate_small
 from swath.segmentation.label_file import description, write_labels
-from swath.segmentation.numbering import first_pixels, ids_of, resolve_tiles
+from swath.segmentation.numbering import first_pixels, ids_of
 from swath.segmentation.part import Part
 from swath.segmentation.readers import Readers
 from swath.segmentation.spec import HALO, Image, SegmentOptions, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
 from swath.segmentation.tile import Runs, clump_tile, merge_rule
 from swath.segmentation.timings import Timings
-from swath.segmentation.unions import Unions, join_tiles
+from swath.segmentation.union import Union, join_tiles
 from swath.store import normalise, open_store
 
 Advance = Callable[[str, int, int, int], None]
@@ -189,17 +189,16 @@ def segment(
         job = _Job(readers, clusters, options, size, pool, workers, timings, advance)
         tiled = job.clump()
     with timings.stage("eliminate"):
-        firsts = first_pixels(tiled.unions.roots)
-        resolved = resolve_tiles(tiled.unions)
+        firsts = first_pixels(tiled.union)
     with timings.stage("write"):
-        write_labels(path, grid, job.labels(tiled, resolved, firsts), n_threads=workers)
+        write_labels(path, grid, job.labels(tiled, firsts), n_threads=workers)
         described = description(image, options, clusters, grid, len(firsts))
         beside = normalise(path.with_suffix(".json"))
         open_store(beside).write(beside, described.encode("utf-8"))
         if save_centres is not None:
             clusters.write_centres(Path(save_centres))
     n_segments = len(firsts)
-    del tiled, resolved, firsts
+    del tiled, firsts
     if has_table:
         from swath.segmentation.statistics.driver import segment_statistics  # pyarrow takes long
 
@@ -234,7 +233,7 @@ class _Tiled:
 
     cores: list[Window]
     runs: list[Runs]
-    unions: Unions
+    union: Union
 
 
 class _Job:
@@ -261,7 +260,7 @@ class _Job:
         self._advance = advance
 
     def clump(self) -> _Tiled:
-        """Segment all tiles, and join what lies side by side as soon as it is there."""
+        """Segment all tiles, and put them together."""
         grid = self._readers.grid
         cores = tiles(grid.shape, self._size)
         n_cols = -(-grid.width // self._size)
@@ -277,7 +276,7 @@ class _Job:
             pixels += cores[number].pixels
             self._advance("segment", len(runs), len(cores), pixels)
 
-        unions = join_tiles(
+        union = join_tiles(
             tile,
             len(cores) // n_cols,
             n_cols,
@@ -287,7 +286,7 @@ class _Job:
             stage=self._timings.stage,
             done=done,
         )
-        return _Tiled(cores, [runs[number] for number in range(len(cores))], unions)
+        return _Tiled(cores, [runs[number] for number in range(len(cores))], union)
 
     def _clump(self, core: Window) -> tuple[Part, Runs]:
         with self._timings.stage("read"):
@@ -300,14 +299,13 @@ class _Job:
     def labels(
         self,
         tiled: _Tiled,
-        resolved: Sequence[npt.NDArray[np.int64]],
         firsts: npt.NDArray[np.int64],
     ) -> Iterator[tuple[Window, npt.NDArray[np.uint32]]]:
         """Yield the labels of each tile in order, a few made ahead."""
 
         def number(i: int) -> npt.NDArray[np.uint32]:
             with self._timings.stage("label"):
-                return tiled.runs[i].labels(ids_of(resolved[i], firsts))
+                return tiled.runs[i].labels(ids_of(tiled.union.resolved(i), firsts))
 
         n_tiles, pixels = len(tiled.cores), 0
         made = in_threads(number, range(n_tiles), self._workers)

@@ -22,7 +22,7 @@ from swath.raster.spec import Raster
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.label_file import write_labels
-from swath.segmentation.numbering import each_resolved, first_pixels, ids_of
+from swath.segmentation.numbering import first_pixels, ids_of
 from swath.segmentation.part import Part
 from swath.segmentation.part_file import (
     read_ids,
@@ -34,7 +34,7 @@ from swath.segmentation.part_file import (
 )
 from swath.segmentation.spec import HALO, SegmentOptions
 from swath.segmentation.tile import clump_tile, merge_rule
-from swath.segmentation.unions import join_tiles, nearest_order
+from swath.segmentation.union import join_tiles
 
 Progress = Callable[[float, float], None]
 """Is told how much is done, of how much."""
@@ -115,8 +115,7 @@ def eliminate_files(
 
     Notes
     -----
-    Memory: about 7 bytes for each pixel of the image, most of it for the last join; the parts that
-    wait for the one beside them are few, since tiles are read square by square.
+    Memory: about 7 bytes for each pixel of the image, and nothing of its pixels.
     """
     n_done = 0
 
@@ -129,16 +128,14 @@ def eliminate_files(
         progress(n_done, 2 * len(parts))
 
     with ThreadPoolExecutor(workers) as pool:
-        rule, order = merge_rule(clusters, options), nearest_order(*shape)
-        unions = join_tiles(read, *shape, rule, pool, workers, order=order, done=done)
-    firsts = first_pixels(unions.roots)
+        union = join_tiles(read, *shape, merge_rule(clusters, options), pool, workers, done=done)
+    firsts = first_pixels(union)
 
-    def number(resolved: tuple[int, npt.NDArray[np.int64]]) -> int:
-        tile, first_of_roots = resolved
-        write_ids(ids[tile], ids_of(first_of_roots, firsts))
+    def number(tile: int) -> int:
+        write_ids(ids[tile], ids_of(union.resolved(tile), firsts))
         return tile
 
-    for tile in in_threads(number, each_resolved(unions), workers):
+    for tile in in_threads(number, range(len(parts)), workers):
         done(tile)
     return len(firsts)
 

@@ -111,7 +111,7 @@ def clump_tile(
         graph = Graph(nodes, *lists, np.zeros(n, np.int32))
     with stage("settle"):
         index, roots, rest = settle(graph, edges.nodes(), rule)
-        part = Part(core, roots, rest, edges.renumbered(roots.open_index[index]))
+        part = Part(roots, rest, edges.renumbered(roots.open_index[index]))
     with stage("clump"):
         numbers = np.concatenate([np.zeros(1, np.int32), index + np.int32(1)])
         return part, Runs(*encode_runs(numbers[labels]), core.shape)

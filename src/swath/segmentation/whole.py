@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from swath.grid.window import Window, tiles
 from swath.segmentation.clusters import Clusters
-from swath.segmentation.numbering import each_resolved, first_pixels, ids_of
+from swath.segmentation.numbering import first_pixels, ids_of
 from swath.segmentation.part import Part
 from swath.segmentation.spec import HALO, SegmentOptions
 from swath.segmentation.tile import Labels, Runs, clump_tile, merge_rule
-from swath.segmentation.unions import join_tiles
+from swath.segmentation.union import join_tiles
 
 
 def segment_array(
@@ -92,9 +92,9 @@ def segment_tiles(
     n_cols = -(-width // tile_size)
     rule = merge_rule(clusters, options)
     with ThreadPoolExecutor(workers) as pool:
-        unions = join_tiles(tile, len(cores) // n_cols, n_cols, rule, pool, workers, order=order)
-    firsts = first_pixels(unions.roots)
+        union = join_tiles(tile, len(cores) // n_cols, n_cols, rule, pool, workers, order=order)
+    firsts = first_pixels(union)
     labels = np.zeros((height, width), np.uint32)
-    for number, resolved in each_resolved(unions):
-        labels[cores[number].slices] = clumped[number].labels(ids_of(resolved, firsts))
+    for number, core in enumerate(cores):
+        labels[core.slices] = clumped[number].labels(ids_of(union.resolved(number), firsts))
     return labels

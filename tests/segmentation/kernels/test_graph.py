@@ -51,8 +51,9 @@ def test_open_lists_hold_the_open_neighbours_of_all_members() -> None:
 @pytest.mark.parametrize("is_eight", [False, True])
 def test_a_seam_joins_one_cluster_and_lists_the_others(is_eight: bool) -> None:
     nothing = np.zeros(3, np.uint8)
-    roots, pairs = join_seam(
-        4,
+    roots = _int32(range(4))
+    pairs = join_seam(
+        roots,
         (_int32([1, 1, 2]), _int32([3, 4, 4])),
         (np.array([5, 5, 6], np.int16), np.array([5, 7, 7], np.int16)),
         (nothing, nothing),
@@ -66,8 +67,9 @@ def test_a_seam_joins_one_cluster_and_lists_the_others(is_eight: bool) -> None:
 def test_corners_touch_across_a_seam_with_eight_neighbours_only() -> None:
     def join(is_eight: bool) -> tuple[list[int], list[list[int]]]:
         nothing = np.zeros(2, np.uint8)
-        roots, pairs = join_seam(
-            2,
+        roots = _int32(range(2))
+        pairs = join_seam(
+            roots,
             (_int32([1, 0]), _int32([0, 2])),
             (np.array([5, -1], np.int16), np.array([-1, 5], np.int16)),
             (nothing, nothing),
@@ -86,7 +88,8 @@ def test_a_single_pixel_joins_across_a_seam(here: int, there: int) -> None:
     links = (np.array([here], np.uint8), np.array([there], np.uint8))
     clusters = (np.array([1], np.int16), np.array([2], np.int16))
     nodes = (_int32([1]), _int32([2]))
-    roots, pairs = join_seam(2, nodes, clusters, links, RIGHTWARDS, False)
+    roots = _int32(range(2))
+    pairs = join_seam(roots, nodes, clusters, links, RIGHTWARDS, False)
     assert (roots.tolist(), pairs.tolist()) == ([0, 0], [])
 
 

@@ -75,69 +75,143 @@ def eliminate_small(
     """
     n = nodes.shape[0]
     parents = np.arange(n).astype(np.int32)
-    next_list = np.full(n, -1, np.int32)  # a merged node's list follows that of its target
+    next_list = np.full(n, -1, np.int32)
     last_list = np.arange(n).astype(np.int32)
     has_spread = np.zeros(n, np.bool_)
-    last_pass = np.zeros(min_size + 1, np.int32)
-    for node in range(n):
-        size = active_from[node] // N_PASSES
-        if size < min_size:
-            last_pass[size] = max(last_pass[size], active_from[node] % N_PASSES)
     has_open = (open_from != NEVER).any()
-    small = np.empty(n, np.int32)
-    n_small = 0
-    for node in range(n):
-        if nodes[node, 0] < min_size:
-            small[n_small] = node
-            n_small += 1
+    last_pass = last_passes(active_from, min_size)
+    small = np.flatnonzero(nodes[:, 0] < min_size).astype(np.int32)
+    n_small = small.size
     turn = np.empty(n_small, np.int32)
     target = np.empty(n_small, np.int32)
     for size in range(1, min_size):
-        n_turn, n_kept = 0, 0
-        for i in range(n_small):
-            node = small[i]
-            if parents[node] != node or nodes[node, 0] < size or nodes[node, 0] >= min_size:
-                continue
-            if nodes[node, 0] == size:
-                turn[n_turn] = node
-                n_turn += 1
-            else:
-                small[n_kept] = node
-                n_kept += 1
-        n_small = n_kept
+        n_turn, n_small = take_turn(size, small[:n_small], nodes, parents, min_size, turn)
         for number in range(N_PASSES):
             if n_turn == 0:
                 break
             time = size * N_PASSES + number
-            for i in range(n_turn):
-                node = turn[i]
-                if active_from[node] <= time and open_from[node] > time:
-                    target[i] = _choice(
-                        node, time, nodes, offsets, neighbours, parents, next_list,
-                        active_from, scale, limit,
-                    )  # fmt: skip
+            choose(
+                turn[:n_turn], target[:n_turn], time, nodes, offsets, neighbours, parents,
+                next_list, active_from, open_from, scale, limit,
+            )  # fmt: skip
             if has_open:
                 _open_reached(
                     turn[:n_turn], time, nodes, offsets, neighbours, parents, next_list,
                     active_from, open_from, has_spread,
                 )  # fmt: skip
-            n_left = 0
-            for i in range(n_turn):
-                node = turn[i]
-                is_waiting = active_from[node] > time
-                if is_waiting or (open_from[node] > time and target[i] == _NOBODY):
-                    turn[n_left] = node
-                    n_left += 1
-                elif open_from[node] > time:
-                    _merge(node, target[i], nodes, parents, next_list, last_list, min_size)
+            n_left = merge_chosen(
+                turn[:n_turn], target[:n_turn], time, nodes, parents, next_list, last_list,
+                active_from, open_from, min_size,
+            )  # fmt: skip
             # Those that found nobody find nobody again, unless something has changed since.
             has_changed = n_left < n_turn
             n_turn = n_left
             if not has_changed and number >= last_pass[size]:
                 break
-    for node in range(n):
+    return all_roots(parents), next_list
+
+
+@compiled
+def all_roots(parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the root of each node of a union-find forest; `parents` is updated to it."""
+    for node in range(parents.size):
         parents[node] = root_of(parents, node)
-    return parents, next_list
+    return parents
+
+
+@compiled
+def last_passes(active_from: Times, min_size: int) -> npt.NDArray[np.int32]:
+    """Return, for each size, the last pass from which a node is to be looked at."""
+    found = np.zeros(min_size + 1, np.int32)
+    for node in range(active_from.size):
+        size = active_from[node] // N_PASSES
+        if size < min_size:
+            found[size] = max(found[size], active_from[node] % N_PASSES)
+    return found
+
+
+@compiled
+def take_turn(
+    size: int,
+    small: npt.NDArray[np.int32],
+    nodes: Nodes,
+    parents: npt.NDArray[np.int32],
+    min_size: int,
+    turn: npt.NDArray[np.int32],
+) -> tuple[int, int]:
+    """Gather the roots of a size into `turn`, and keep larger ones, still small, in `small`.
+
+    Returns
+    -------
+    n_turn, n_small
+        How many there are of either.
+    """
+    n_turn, n_small = 0, 0
+    for i in range(small.size):
+        node = small[i]
+        if parents[node] != node or nodes[node, 0] < size or nodes[node, 0] >= min_size:
+            continue
+        if nodes[node, 0] == size:
+            turn[n_turn] = node
+            n_turn += 1
+        else:
+            small[n_small] = node
+            n_small += 1
+    return n_turn, n_small
+
+
+@compiled
+def choose(
+    turn: npt.NDArray[np.int32],
+    target: npt.NDArray[np.int32],
+    time: int,
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+    scale: npt.NDArray[np.float64],
+    limit: float,
+) -> None:
+    """Find the target of each node whose turn it is; nothing changes but the lengths of paths.
+
+    Parts of `turn` may be done by several threads at once: a path to a root is only ever shortened.
+    """
+    for i in range(turn.size):
+        node = turn[i]
+        if active_from[node] <= time and open_from[node] > time:
+            target[i] = _choice(
+                node, time, nodes, offsets, neighbours, parents, next_list, active_from, scale,
+                limit,
+            )  # fmt: skip
+
+
+@compiled
+def merge_chosen(
+    turn: npt.NDArray[np.int32],
+    target: npt.NDArray[np.int32],
+    time: int,
+    nodes: Nodes,
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    last_list: npt.NDArray[np.int32],
+    active_from: Times,
+    open_from: Times,
+    min_size: int,
+) -> int:
+    """Merge nodes into their targets; return how many are left for the next pass, in `turn`."""
+    n_left = 0
+    for i in range(turn.size):
+        node = turn[i]
+        is_waiting = active_from[node] > time
+        if is_waiting or (open_from[node] > time and target[i] == _NOBODY):
+            turn[n_left] = node
+            n_left += 1
+        elif open_from[node] > time:
+            _merge(node, target[i], nodes, parents, next_list, last_list, min_size)
+    return n_left
 
 
 _NOBODY = -1

@@ -108,19 +108,19 @@ def open_lists(
 
 @compiled
 def join_seam(
-    n: int,
+    parents: npt.NDArray[np.int32],
     nodes: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
     clusters: tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]],
     links: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
     directions: tuple[int, int, int],
     is_eight: bool,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+) -> npt.NDArray[np.int32]:
     """Join nodes that are one across a seam, and list those that are neighbours across it.
 
     Parameters
     ----------
-    n
-        Number of nodes of both sides.
+    parents
+        Union-find forest of all nodes, array `(node,)` of int32; roots are the least of theirs.
     nodes, clusters, links
         Of the pixels along the seam, on its left or upper side and on the other one. Nodes are
         1-based, 0 where there is none.
@@ -131,12 +131,9 @@ def join_seam(
 
     Returns
     -------
-    roots
-        Root of each node, array `(node,)` of int32: the least of those that are one.
-    pairs
+    numpy.ndarray
         Array `(pair, 2)` of int32: nodes, 0-based, that touch across the seam.
     """
-    parents = np.arange(n).astype(np.int32)
     length = nodes[0].size
     pairs = np.empty((3 * length, 2), np.int32)
     n_pairs = 0
@@ -157,9 +154,7 @@ def join_seam(
             else:
                 pairs[n_pairs, 0], pairs[n_pairs, 1] = one, other
                 n_pairs += 1
-    for node in range(n):
-        parents[node] = root_of(parents, node)
-    return parents, pairs[:n_pairs].copy()
+    return pairs[:n_pairs].copy()
 
 
 @compiled
@@ -168,7 +163,7 @@ def contract(
     offsets: npt.NDArray[np.int64],
     neighbours: npt.NDArray[np.int32],
     active_from: Times,
-    roots: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
     pairs: npt.NDArray[np.int32],
     min_size: int,
 ) -> tuple[npt.NDArray[np.int32], Nodes, npt.NDArray[np.int64], npt.NDArray[np.int32], Times]:
@@ -178,7 +173,7 @@ def contract(
     ----------
     nodes, offsets, neighbours, active_from
         A graph, see `eliminate_small`.
-    roots, pairs
+    parents, pairs
         From `join_seam`.
     min_size
         Larger nodes need no list.
@@ -190,15 +185,16 @@ def contract(
     nodes, offsets, neighbours, active_from
         The new graph.
     """
-    n = roots.size
+    n = parents.size
     index = np.empty(n, np.int32)
     n_new = 0
     for node in range(n):
-        if roots[node] == node:
+        root = root_of(parents, node)
+        if root == node:
             index[node] = n_new
             n_new += 1
         else:
-            index[node] = index[roots[node]]  # a root comes before what it stands for
+            index[node] = index[root]  # a root comes before what it stands for
     rows = np.zeros((n_new, nodes.shape[1]), np.int64)
     active = np.zeros(n_new, np.int32)
     for node in range(n):
