@@ -170,6 +170,12 @@ def chain(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> Chai
 
 
 @pytest.fixture
+def chain_of() -> Callable[[Path], Chain]:
+    """Return `Chain`."""
+    return Chain
+
+
+@pytest.fixture
 def make_experiment() -> Callable[..., Experiment]:
     """Return `declare`."""
     return declare

@@ -24,6 +24,7 @@ from swath.plan.command import Pipeline
 from swath.raster.spec import Raster, Stack
 from swath.run.events import ignore
 from swath.run.prepare import results_of
+from swath.run.runner import make_runner
 from swath.segmentation.budget import refuse_target
 from swath.segmentation.spec import Image, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
@@ -129,6 +130,7 @@ def statistics_with_runner(
     settings = settings or load_settings()
     target = normalise(out)
     refuse_target(local_path(target), overwrite)
+    make_runner(runner, settings)  # before anything is written: is there such a runner?
     parent, _, name = target.rpartition("/")
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(name).stem).lstrip("._-")[:100]
     pipeline = compile_statistics(

@@ -18,7 +18,7 @@ from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
 from swath.segmentation.statistics.accumulator import StatisticsAccumulator
 from swath.segmentation.statistics.recipe import Recipe, dtypes_of
-from swath.segmentation.statistics.spec import StatisticsOptions, percentile_of
+from swath.segmentation.statistics.spec import StatisticsOptions, quantile_of
 
 Array = npt.NDArray[Any]
 ALL = (
@@ -94,10 +94,10 @@ def one_statistic(name: str, values: Array) -> Any:
         return distinct[np.argmax(counts)].item()
     if name == "median":
         return float(np.median(values.astype(np.float64)))
-    percentile = percentile_of(name)
-    assert percentile is not None
+    quantile = quantile_of(name)
+    assert quantile is not None
     ordered = np.sort(values.astype(np.float64))
-    place = percentile / 100 * (n - 1)
+    place = quantile * (n - 1)
     low = int(place)
     high = min(low + 1, n - 1)
     return float(ordered[low] + (ordered[high] - ordered[low]) * (place % 1))

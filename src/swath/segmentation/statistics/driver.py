@@ -6,7 +6,7 @@ same functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -246,6 +246,8 @@ def segment_statistics(
     many = [images] if isinstance(images, str | PathLike | Raster | Stack) else list(images)
     chosen = [image_of(each, bands=bands, nodata=nodata) for each in many]
     options = options_of(statistics)
+    if function is None and not options.band_statistics:
+        chosen = []
     raster = image_of(labels)
     beside = place_beside(raster.source_uris()[0], overwrite=overwrite) if attribute_table else None
     with open_raster(raster) as opened:
@@ -311,9 +313,9 @@ def _add(
     statistics: StatisticsAccumulator,
     window: Window,
     labels: Ids,
-    layers: Iterable[Layer],
+    layers: Sequence[Layer],
     tile: int,
     only: Ids | None = None,
 ) -> None:
-    values, valid = zip(*layers, strict=True)
+    values, valid = [layer.values for layer in layers], [layer.valid for layer in layers]
     statistics.add_tile(window, labels, values, valid, tile=tile, only=only)

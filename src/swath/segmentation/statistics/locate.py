@@ -42,7 +42,7 @@ def number_segments(
     """
     local = np.empty(labels.shape, np.int32)
     n_slots = 4096
-    while n_slots < labels.size // 16:
+    while n_slots < labels.size // 32:
         n_slots *= 2
     while True:
         ids = np.empty(n_slots // 2, np.uint32)

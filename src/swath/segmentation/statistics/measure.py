@@ -143,10 +143,11 @@ def _keys_at(keys: Keys, n: int, place: float, spare: Keys, tally: Sizes) -> tup
     least, largest = keys[0], keys[0]
     for i in range(1, n):
         least, largest = min(least, keys[i]), max(largest, keys[i])
+    low, high = int(least), int(largest)
     n_bits = 2 if keys.itemsize == 8 else 0  # so that a difference of two fits into 64 bits
-    while (largest >> n_bits) - (least >> n_bits) >= _N_BINS:
+    while (high >> n_bits) - (low >> n_bits) >= _N_BINS:
         n_bits += 1
-    first = least >> n_bits
+    first = low >> n_bits
     tally[:] = 0
     for i in range(n):
         tally[(keys[i] >> n_bits) - first] += 1
@@ -163,11 +164,10 @@ def _keys_at(keys: Keys, n: int, place: float, spare: Keys, tally: Sizes) -> tup
         return lower, lower
     if rank + 1 < before + inside:
         return lower, _least(spare, rank - before + 1, inside)
-    upper = largest
     for i in range(n):
         if (keys[i] >> n_bits) - first > at:
-            upper = min(upper, keys[i])
-    return lower, int(upper)
+            high = min(high, int(keys[i]))
+    return lower, high
 
 
 @compiled

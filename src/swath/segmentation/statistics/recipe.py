@@ -21,7 +21,7 @@ from swath.segmentation.statistics.keys import check_dtype, values_of
 from swath.segmentation.statistics.spec import (
     SHAPE_STATISTICS,
     StatisticsOptions,
-    percentile_of,
+    quantile_of,
 )
 
 Rows = npt.NDArray[np.void]
@@ -65,12 +65,12 @@ class Recipe:
     @cached_property
     def band_statistics(self) -> tuple[str, ...]:
         """Names of the statistics of each band."""
-        return tuple(s for s in self.options.statistics if s not in SHAPE_STATISTICS)
+        return self.options.band_statistics
 
     @cached_property
     def quantiles(self) -> npt.NDArray[np.float64]:
         """Quantiles to find, 0 to 1, ascending."""
-        wanted = {_quantile_of(name) for name in self.band_statistics} - {None}
+        wanted = {quantile_of(name) for name in self.band_statistics} - {None}
         return np.array(sorted(q for q in wanted if q is not None), np.float64)
 
     @property
@@ -82,6 +82,11 @@ class Recipe:
     def wants_ranks(self) -> bool:
         """Whether values must be counted."""
         return self.wants_mode or self.quantiles.size > 0
+
+    @cached_property
+    def wants_shapes(self) -> bool:
+        """Whether more is asked of shapes than the number of pixels."""
+        return any(name in SHAPE_STATISTICS and name != "area" for name in self.options.statistics)
 
     @property
     def wants_sides(self) -> bool:
@@ -202,7 +207,7 @@ class Recipe:
 
     def _places_of(self, name: str) -> tuple[int, int]:
         """Return where the lower and the upper key of a quantile stand."""
-        quantile = _quantile_of(name)
+        quantile = quantile_of(name)
         assert quantile is not None
         at = 2 * int(np.searchsorted(self.quantiles, quantile))
         return at, at + 1
@@ -219,14 +224,9 @@ def _interpolate(
     """Return a quantile as numpy and pandas define it: linear between two values."""
     if name == "median":
         return np.asarray((lower + upper) / 2)
-    quantile = _quantile_of(name)
+    quantile = quantile_of(name)
     assert quantile is not None
     return np.asarray(lower + (upper - lower) * (quantile * (count - 1) % 1))
-
-
-def _quantile_of(name: str) -> float | None:
-    percentile = percentile_of(name)
-    return None if percentile is None else percentile / 100
 
 
 def _type_of(name: str, dtype: np.dtype[Any]) -> npt.DTypeLike:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
@@ -23,18 +24,18 @@ SHAPE_STATISTICS = ("area", "bbox", "first_pixel", "centroid", "perimeter", "com
 _PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d+)?)", re.ASCII)
 
 
-def percentile_of(name: str) -> float | None:
-    """Return the percentile that a name stands for, None if it is no percentile.
+def quantile_of(name: str) -> float | None:
+    """Return the quantile, 0 to 1, that a name stands for; None if it is no percentile.
 
     Examples
     --------
-    >>> percentile_of("p97.5"), percentile_of("mean"), percentile_of("median")
-    (97.5, None, 50.0)
+    >>> quantile_of("p33.3"), quantile_of("mean"), quantile_of("median")
+    (0.333, None, 0.5)
     """
     if name == "median":
-        return 50.0
+        return 0.5
     found = _PERCENTILE.fullmatch(name)
-    return float(found[1]) if found and float(found[1]) <= 100 else None
+    return float(Fraction(found[1]) / 100) if found and float(found[1]) <= 100 else None
 
 
 class StatisticsOptions(Spec):
@@ -47,9 +48,14 @@ class StatisticsOptions(Spec):
     """
 
     statistics: tuple[str, ...] = Field(default=("mean", "std", "min", "max"))
-    """Names of statistics, in the order of their columns. Of each band: `BAND_STATISTICS` and
-    percentiles such as ``"p90"`` or ``"p2.5"``. Of each segment: `SHAPE_STATISTICS`. A text with
-    commas is taken apart. None at all: the number of pixels alone."""
+    """Names of statistics. Of each band: `BAND_STATISTICS` and percentiles such as ``"p90"`` or
+    ``"p2.5"``. Of each segment: `SHAPE_STATISTICS`, whose columns come first. A text with commas is
+    taken apart. None at all: the number of pixels alone."""
+
+    @property
+    def band_statistics(self) -> tuple[str, ...]:
+        """Names of those that are taken of each band."""
+        return tuple(name for name in self.statistics if name not in SHAPE_STATISTICS)
 
     @field_validator("statistics", mode="before")
     @classmethod
@@ -64,7 +70,7 @@ class StatisticsOptions(Spec):
         for name in names:
             if name in BAND_STATISTICS or name in SHAPE_STATISTICS:
                 continue
-            if percentile_of(name) is None:
+            if quantile_of(name) is None:
                 raise ValueError(
                     f"there is no statistic {name!r}; there are {', '.join(BAND_STATISTICS)}, "
                     f"percentiles p0 to p100, {', '.join(SHAPE_STATISTICS)}"

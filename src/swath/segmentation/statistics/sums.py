@@ -148,7 +148,7 @@ def _place_of(size: float) -> int:
 @compiled
 def _add_digits(value: float, place: int, digits: Moments) -> None:
     """Add the digits of a number to sums of digits whose first has a place."""
-    weight = math.ldexp(1.0, 32 * place)
+    weight = math.ldexp(1.0, int(32 * place))
     for i in range(N_DIGITS):
         digit = np.int64(value / weight)  # towards 0, and exact: it divides by a power of two
         digits[i] += digit
@@ -239,8 +239,8 @@ def conclude_moments(moments: Moments, is_float: bool) -> npt.NDArray[np.float64
         if is_float:
             total = _of_digits(one[SUM_DIGITS : SUM_DIGITS + N_DIGITS])
             squares = _of_digits(one[SQUARES_DIGITS : SQUARES_DIGITS + N_DIGITS])
-            unit = math.ldexp(1.0, 32 * one[SUM_PLACE])
-            relative = math.ldexp(1.0, 32 * (one[SQUARES_PLACE] - 2 * one[SUM_PLACE]))
+            unit = math.ldexp(1.0, int(32 * one[SUM_PLACE]))
+            relative = math.ldexp(1.0, int(32 * (one[SQUARES_PLACE] - 2 * one[SUM_PLACE])))
             squares = squares[0] * relative, squares[1] * relative
         else:
             total = _of_integer(one[SUM])

@@ -19,6 +19,8 @@ from swath.segmentation.statistics.keys import (
     shift_of,
 )
 from swath.segmentation.statistics.locate import (
+    N_PIXELS,
+    N_SHAPE,
     describe_shapes,
     mark_border,
     number_segments,
@@ -113,9 +115,13 @@ def summarise_tile(
     local, ids = number_segments(np.ascontiguousarray(labels))
     offsets, order = order_pixels(local, ids.size)
     grid = recipe.grid
-    shapes = describe_shapes(
-        local, ids.size, (window.row_off, window.col_off), grid.width, recipe.wants_sides
-    )
+    if recipe.wants_shapes:
+        shapes = describe_shapes(
+            local, ids.size, (window.row_off, window.col_off), grid.width, recipe.wants_sides
+        )
+    else:
+        shapes = np.zeros((ids.size, N_SHAPE), np.int64)
+        shapes[:, N_PIXELS] = np.diff(offsets)
     if only is None:
         ends = (window.row_end < grid.height, window.col_end < grid.width)
         is_open = mark_border(local, (window.row_off > 0, window.col_off > 0, *ends), ids.size)
