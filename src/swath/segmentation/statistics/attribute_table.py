@@ -42,7 +42,7 @@ def colours_of(ids: npt.NDArray[np.uint32]) -> Colours:
     Examples
     --------
     >>> colours_of(np.array([1, 2], np.uint32)).tolist()
-    [[93, 182, 159], [213, 86, 204]]
+    [[208, 172, 166], [160, 88, 78]]
     """
     mixed = ids.astype(np.uint64)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
