@@ -103,7 +103,7 @@ def test_failed_unit_is_named_with_reason_and_what_to_do(shop: Any, runner: str)
     answer = shop.run(runner=runner)
     assert answer.exit_code == 1
     assert "copy two: ValueError: this text cannot be copied" in answer.err
-    assert "1 splits that depend on it did not start" in answer.err
+    assert "1 split that depends on it did not start" in answer.err
     assert "swath logs" in answer.err
     shop.text("two", "better\n")
     again = shop.run(runner=runner)

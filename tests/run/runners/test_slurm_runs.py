@@ -100,7 +100,7 @@ def test_local_root_is_refused_where_nodes_do_not_see_it(
     with diamond_in(Place("slurm", str(tmp_path / "root"), settings), tmp_path) as diamond:
         code, said = diamond.run()
         assert code == 2
-        assert f"root_uri: {tmp_path}/root" in said
+        assert f"{tmp_path}/root: root_uri" in said
 
 
 def test_dry_run_prints_what_would_be_submitted(slurm: OneNodeSlurm, tmp_path: Path) -> None:
