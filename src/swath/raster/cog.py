@@ -24,6 +24,7 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
@@ -111,13 +112,12 @@ def write_cog(
     options = {
         "driver": "COG",
         "BLOCKSIZE": str(COG_BLOCK),
-        "OVERVIEWS": "AUTO",
-        "OVERVIEW_RESAMPLING": resampling.upper(),
+        "OVERVIEWS": "FORCE_USE_EXISTING",
         "LEVEL": str(level),
         "PREDICTOR": content.predictor(classes, ("NO", "STANDARD", "FLOATING_POINT")),
         **_common_options(n_threads),
     }
-    with _assembled(path, grid, blocks, content) as file:
+    with _assembled(path, grid, blocks, content, overviews=resampling) as file:
         _copy(file, path, options)
 
 
@@ -184,6 +184,8 @@ def _assembled(
     grid: Grid,
     blocks: Blocks,
     content: _Content,
+    *,
+    overviews: ResamplingName | None = None,
 ) -> Iterator[Path]:
     """Lay blocks into a temporary file, give it away for a copy, and remove it."""
     temporary = temporary_beside(Path(path))
@@ -195,6 +197,8 @@ def _assembled(
             with _created(temporary, grid, content) as file:
                 for window, values in blocks:
                     _write_block(file, grid, window, values, content)
+            if overviews is not None:
+                _build_overviews(temporary, grid, overviews)
             yield temporary
     except (RasterioError, OSError) as error:
         raise StoreError(
@@ -205,6 +209,17 @@ def _assembled(
     finally:
         release_cache(ticket)
         temporary.unlink(missing_ok=True)
+
+
+def _build_overviews(path: Path, grid: Grid, resampling: ResamplingName) -> None:
+    """Halve a file until it fits into one block.
+
+    In the uncompressed file: the driver of COGs would decode and encode each of them once more.
+    """
+    factors = [2**i for i in range(1, 32) if max(grid.shape) > COG_BLOCK * 2 ** (i - 1)]
+    if factors:
+        with rasterio.Env(GDAL_TIFF_OVR_BLOCKSIZE=COG_BLOCK), rasterio.open(path, "r+") as file:
+            file.build_overviews(factors, Resampling[resampling])
 
 
 def _created(path: Path, grid: Grid, content: _Content) -> Any:

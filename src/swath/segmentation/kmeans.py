@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 _MOST_COMPARED = 4096  # centres whose distances are all held: 67 MB
 _MOST_ROUNDS = 100
+_SEEDED = 20_000  # points among which first centres are chosen
 _STILL = 1e-4  # centres that move less, in units of the variance, have arrived
 
 
@@ -53,7 +54,8 @@ def fit_centres(points: Floats, k: int, seed: int) -> Floats:
     columns = np.ascontiguousarray(points.T)
     middle = points.mean(axis=0)
     compared = (columns - middle[:, None]).astype(np.float32)  # it has the fewest digits far from 0
-    centres = _spread(columns, k, np.random.default_rng(seed))
+    few = columns[:, :: max(1, len(points) // max(_SEEDED, 20 * k))]
+    centres = _spread(few, k, np.random.default_rng(seed))
     still = _STILL * float(columns.var(axis=1).mean())
     for _ in range(_MOST_ROUNDS):
         nearest = nearest_of_points(compared, (centres - middle).astype(np.float32))

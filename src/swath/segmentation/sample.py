@@ -58,6 +58,9 @@ class Round(NamedTuple):
     covers_all: bool
 
 
+_BLOCK = 512  # side of the blocks of most large files, or a multiple of it
+
+
 def sample_pixels(
     image: Raster | Stack, n_pixels: int, *, at_least: int = 1, n_threads: int = 1
 ) -> Points:
@@ -141,12 +144,17 @@ def _strips(height: int, width: int) -> list[Window]:
 
 
 def _spread(length: int, n: int) -> list[tuple[int, int]]:
-    """Return offset and length of `n` stretches, each in the middle of one of `n` equal cells."""
+    """Return offset and length of `n` stretches, each about the middle of one of `n` equal cells.
+
+    They keep within multiples of `_BLOCK` where they can, so that few blocks are decoded.
+    """
     ends = [length * i // n for i in range(n + 1)]
     stretches = []
     for begin, end in pairwise(ends):
         size = min(WINDOW_PIXELS, end - begin)
-        stretches.append((begin + (end - begin - size) // 2, size))
+        offset = begin + (end - begin - size) // 2
+        over = offset % _BLOCK + size - _BLOCK
+        stretches.append((max(begin, offset - max(0, over)), size))
     return stretches
 
 

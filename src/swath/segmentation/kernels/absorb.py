@@ -43,17 +43,12 @@ def absorb_single_pixels(
     height, width = clusters.shape
     links = np.zeros((height, width), np.uint8)
     is_alone = np.zeros((height, width), np.bool_)
+    alone = np.empty(height * width, np.int64)  # memory that is not written to is not taken
     n_alone = 0
     for row in range(height):
         for col in range(width):
             if clusters[row, col] >= 0 and not _has_like(clusters, row, col, is_eight):
                 is_alone[row, col] = True
-                n_alone += 1
-    alone = np.empty(n_alone, np.int64)
-    n_alone = 0
-    for row in range(height):
-        for col in range(width):
-            if is_alone[row, col]:
                 alone[n_alone] = row * width + col
                 n_alone += 1
     chosen = np.empty(n_alone, np.uint8)

@@ -65,19 +65,16 @@ def label_components(
             link = links[row_off + row, col_off + col]
             own = 0
             for direction in range(4):  # up-left, up, up-right, left: those that have labels
-                if not is_eight and direction != 1 and direction != 3:
+                if not is_eight and direction % 2 == 0:
                     continue
                 r, c = row + ROWS[direction], col + COLS[direction]
-                if r < 0 or c < 0 or c >= width or labels[r, c] == 0:
+                if r < 0 or c < 0 or c >= width or labels[r, c] == 0 or labels[r, c] == own:
                     continue
                 other = clusters[row_off + r, col_off + c]
                 other_link = links[row_off + r, col_off + c]
                 if not is_joined(cluster, link, other, other_link, direction):
                     continue
-                if own == 0:
-                    own = labels[r, c]
-                elif own != labels[r, c]:
-                    own = _union(parents, own, labels[r, c])
+                own = labels[r, c] if own == 0 else _union(parents, own, labels[r, c])
             if own == 0:
                 n += 1
                 parents[n] = n
@@ -210,6 +207,7 @@ def _fill_lists(
             one = labels[row, col] - 1
             if one < 0:
                 continue
+            is_small = sizes[one] < min_size
             for direction in range(4, N_DIRECTIONS):
                 if not is_eight and direction != 4 and direction != 6:
                     continue
@@ -219,7 +217,7 @@ def _fill_lists(
                 other = labels[r, c] - 1
                 if other < 0 or other == one:
                     continue
-                if sizes[one] < min_size:
+                if is_small:
                     if not is_counting:
                         neighbours[ends[one]] = other
                     ends[one] += 1

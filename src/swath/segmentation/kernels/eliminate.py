@@ -231,25 +231,28 @@ def _choice(
     limit: float,
 ) -> int:
     """Return the neighbour that a node merges into, or `_NOBODY`."""
-    n_bands = scale.size
     size = nodes[node, 0]
-    nearest, chosen = np.inf, _NOBODY
+    nearest, chosen, last = limit, _NOBODY, node
     listed = node
     while listed >= 0:
         for i in range(offsets[listed], offsets[listed + 1]):
             other = root_of(parents, neighbours[i])
-            if other == node or other == chosen:
+            if other == node or other == chosen or other == last:
                 continue
-            if nodes[other, 0] <= size or active_from[other] > time:
+            last = other
+            other_size = nodes[other, 0]
+            if other_size <= size or active_from[other] > time:
                 continue
             distance = 0.0
-            for band in range(2, 2 + n_bands):
-                mean, other_mean = nodes[node, band] / size, nodes[other, band] / nodes[other, 0]
-                difference = scale[band - 2] * (other_mean - mean)
+            for band in range(scale.size):
+                mean, other_mean = nodes[node, 2 + band] / size, nodes[other, 2 + band] / other_size
+                difference = scale[band] * (other_mean - mean)
                 distance += difference * difference
-            if distance > limit or distance > nearest:
+                if distance > nearest:  # it only grows
+                    break
+            if distance > nearest:
                 continue
-            if distance < nearest or nodes[other, 1] < nodes[chosen, 1]:
+            if distance < nearest or chosen < 0 or nodes[other, 1] < nodes[chosen, 1]:
                 nearest, chosen = distance, other
         listed = next_list[listed]
     return chosen
