@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swath.commands.image_tiles import TiledImage, memory_of, merge_params, tile_names
 from swath.plan.command import Command, Unit
-from swath.segmentation.budget import LIBRARIES_BYTES
+from swath.segmentation.budget import LIBRARIES_BYTES, whole_bytes
 from swath.segmentation.spec import SegmentOptions
 
 if TYPE_CHECKING:
@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 SUMMARY = "summary"
 """Output with the number of segments."""
 
-JOINED_BYTES = 9
-"""Memory per pixel of the image; 7 were measured, on the mosaic of the benchmarks."""
-
 ID_BYTES = 0.2
 """Bytes on disk per pixel of the image."""
 
 CPUS = 4
-"""Cores for an image of many tiles; the last joins are of few parts."""
+"""Cores for an image of many tiles; choices of a pass are made by all of them."""
 
 
 def declare(
@@ -63,7 +60,7 @@ def declare(
         (unit,),
         params={"options": merge_params(options)},
         resources=memory_of(
-            LIBRARIES_BYTES + JOINED_BYTES * pixels, cpus=min(CPUS, len(tiled.tiles))
+            LIBRARIES_BYTES + whole_bytes(pixels, tiled.tile_size), cpus=min(CPUS, len(tiled.tiles))
         ),
     )
 

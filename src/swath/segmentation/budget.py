@@ -18,10 +18,13 @@ LIBRARIES_BYTES = 350 * MIB
 TILE_BYTES = 60
 """Bytes per pixel of a tile besides its bands: masks, clusters, labels, clumps and their lists."""
 
-WHOLE_BYTES = 5
-"""Bytes per pixel of the image: runs of labels (1 to 2), and open segments of tiles that wait for
-the tile beside them. Measured on Landsat scenes and on the mosaic of the benchmarks; pure noise
-takes up to 20."""
+WHOLE_BYTES = 7
+"""Bytes per pixel of the image: runs of labels (1), and the segments that tiles leave open, twice
+while they are put together (6, on the mosaic of the benchmarks; fewer on Landsat scenes)."""
+
+EDGE_BYTES = 700
+"""Bytes for each pixel of the image, divided by the side of a tile: the smaller tiles are, the more
+segments they leave open. Of pure noise, tiles of 500, 64 and 16 pixels took 4, 14 and 23 in all."""
 
 OUTPUT_BYTES = 6
 """Bytes on disk per pixel while labels are written: 4 as they are, 2 for the compressed file."""
@@ -49,6 +52,10 @@ class Budget:
 
     memory: int
     disk: int
+
+    def __str__(self) -> str:
+        """Return both in words."""
+        return f"{self.memory / MIB:,.0f} MiB of memory, {self.disk / MIB:,.0f} MiB of disk"
 
 
 def tile_size_for(shape: tuple[int, int], workers: int) -> int:
@@ -81,10 +88,15 @@ def budget_of(
         Threads.
     """
     pixels = shape[0] * shape[1]
-    memory = LIBRARIES_BYTES + WHOLE_BYTES * pixels
+    memory = LIBRARIES_BYTES + whole_bytes(pixels, tile_size)
     memory += workers * tile_bytes(shape, n_bands, value_bytes, tile_size)
     memory += cache_bytes(shape, n_bands, value_bytes, tile_size)
     return Budget(memory, OUTPUT_BYTES * pixels)
+
+
+def whole_bytes(pixels: int, tile_size: int) -> int:
+    """Estimate what waits in memory until all tiles are there, in bytes."""
+    return round(pixels * (WHOLE_BYTES + EDGE_BYTES / tile_size))
 
 
 def tile_bytes(shape: tuple[int, int], n_bands: int, value_bytes: int, tile_size: int) -> int:
@@ -117,15 +129,29 @@ def _of_system() -> int | None:
     return None
 
 
-def _of_group() -> int | None:
-    """Return what the control group of a container leaves."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text("ascii").strip()
-        used = int((folder / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if limit == "max" else max(0, int(limit) - used)
+_GROUPS = (
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Where the kernel tells of a control group: version 2, then 1."""
+
+
+def _of_group(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return what the control group of a container leaves; pages of files are given back."""
+    for folder, limit, used, inactive in _GROUPS:
+        try:
+            most = (root / folder / limit).read_text("ascii").strip()
+            taken = int((root / folder / used).read_text("ascii"))
+            lines = (root / folder / "memory.stat").read_text("ascii").splitlines()
+        except (OSError, ValueError):
+            continue
+        if most == "max":
+            return None
+        cached = next(
+            (int(line.split()[1]) for line in lines if line.startswith(f"{inactive} ")), 0
+        )
+        return max(0, int(most) - taken + cached)
+    return None
 
 
 def refuse_too_large(budget: Budget, folder: Path, tile_size: int, workers: int) -> None:
@@ -141,7 +167,8 @@ def refuse_too_large(budget: Budget, folder: Path, tile_size: int, workers: int)
         raise ConfigError(
             f"the segmentation needs about {budget.memory / MIB:,.0f} MiB of memory with "
             f"{workers} workers and tiles of {tile_size} pixels; {memory / MIB:,.0f} MiB are free.",
-            mend="Take fewer --workers, a smaller --tile-size, or a --runner on larger machines.",
+            mend="Take fewer --workers, tiles of about 1,000 pixels, or --runner local, whose tiles "
+            "wait on disk.",
         )
     free = shutil.disk_usage(folder).free
     if budget.disk > free:

@@ -1,7 +1,6 @@
 """Segmentation from file to file in this process, with threads.
 
-Nothing is written on the way: labels wait in memory as runs, and graphs of open segments only until
-the tile beside them is there. The same functions, driven by units of commands on any runner:
+Nothing is written on the way: labels wait in memory as runs, and what tiles leave open as graphs. The same functions, driven by units of commands on any runner:
 `swath.commands`.
 """
 
@@ -166,16 +165,17 @@ def segment(
             refuse_target(Path(target), overwrite)
     image = image_of(images, bands=bands, nodata=nodata)
     workers = workers or os.cpu_count() or 1
-    if not is_on_disk(eliminate_small):
-        tell("compiling the kernels, once on this machine: about 10 s")
     timings = Timings(workers)
-    with timings.stage("cluster"):
-        clusters = fit_clusters(image, options, n_threads=workers)
     with open_raster(image) as opened:
         grid, n_bands, value_bytes = opened.grid, opened.n_bands, opened.dtype.itemsize
     size = tile_size or tile_size_for(grid.shape, workers)
     budget = budget_of(grid.shape, n_bands, value_bytes, size, workers)
     refuse_too_large(budget, path.absolute().parent, size, workers)
+    tell(f"about {budget}")
+    if not is_on_disk(eliminate_small):
+        tell("compiling the kernels, once on this machine: about 10 s")
+    with timings.of_all("cluster"):
+        clusters = fit_clusters(image, options, n_threads=workers)
     reads = min(max_reads or max(1, workers // 4), workers)
     with (
         Readers(
@@ -188,9 +188,9 @@ def segment(
     ):
         job = _Job(readers, clusters, options, size, pool, workers, timings, advance)
         tiled = job.clump()
-    with timings.stage("eliminate"):
+    with timings.of_all("eliminate"):
         firsts = first_pixels(tiled.union)
-    with timings.stage("write"):
+    with timings.of_all("write"):
         write_labels(path, grid, job.labels(tiled, firsts), n_threads=workers)
         described = description(image, options, clusters, grid, len(firsts))
         beside = normalise(path.with_suffix(".json"))
@@ -202,7 +202,7 @@ def segment(
     if has_table:
         from swath.segmentation.statistics.driver import segment_statistics  # pyarrow takes long
 
-        with timings.stage("statistics"):
+        with timings.of_all("statistics"):
             segment_statistics(
                 path,
                 image,
@@ -215,7 +215,7 @@ def segment(
     if polygons is not None:
         from swath.segmentation.polygons import write_polygons  # geopandas takes a second
 
-        with timings.stage("polygons"):
+        with timings.of_all("polygons"):
             write_polygons(
                 path,
                 polygons,
@@ -283,7 +283,7 @@ class _Job:
             merge_rule(self._clusters, self._options),
             self._pool,
             self._workers,
-            stage=self._timings.stage,
+            stage=self._timings.of_all,
             done=done,
         )
         return _Tiled(cores, [runs[number] for number in range(len(cores))], union)

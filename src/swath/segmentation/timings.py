@@ -20,7 +20,8 @@ STAGES = (
 )
 """What workers do: read pixels; fit centres, and find each pixel's; find the clumps of a tile and
 their neighbours; eliminate inside a tile; eliminate across tiles; number the segments; write the
-labels; then statistics and polygons, each from begin to end."""
+labels; then statistics and polygons. Those that workers do together (fitting, eliminating across
+tiles, and from writing on) count from begin to end for each of them."""
 
 Stage = Callable[[str], AbstractContextManager[None]]
 """Takes the time of a stage."""
@@ -57,6 +58,17 @@ class Timings:
             seconds = time.perf_counter() - began
             with self._lock:
                 self._busy[name] += seconds
+
+    @contextmanager
+    def of_all(self, name: str) -> Iterator[None]:
+        """Count the time of what happens inside for every worker: they do it together."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            with self._lock:
+                self._busy[name] += self.workers * seconds
 
     def stop(self) -> None:
         """Say that everything is done."""
