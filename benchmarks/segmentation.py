@@ -13,8 +13,8 @@ And `scipy.ndimage.labeled_comprehension`, once for each statistic, of one band 
 its labels in memory, against the time that statistics add, reading and writing included, for each
 band.
 
-How: in turn, medians of three rounds. The share of eliminating counts what workers spent on it
-across tiles, in sum, of the wall time: with two workers it could be up to 200 %.
+How: in turn, medians of three rounds. Eliminating across tiles is done by all workers together,
+after the tiles: its share is that of the wall time from its begin to its end.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _compared(image: Path, name: str, folder: Path, setup: Setup) -> Iterator[Ro
     yield Row(two, rate[WORKERS], unit, "SLIC", of_slic, Target(6, "least", "ratio"))
     yield Row(two, rate[WORKERS], unit, "one worker", rate[1], Target(1.7, "least", "ratio"))
     share = {
-        stage: 100 * median(done.busy_s(stage) / done.wall_s for done in plain[WORKERS])
+        stage: 100 * median(done.busy_s(stage) / WORKERS / done.wall_s for done in plain[WORKERS])
         for stage in ("eliminate", "settle")
     }
     yield Row(

@@ -16,8 +16,6 @@ from affine import Affine
 from PIL import Image
 from pyarrow import parquet
 
-from swath.segmentation.budget import available_memory
-
 Write = Callable[..., Path]
 
 
@@ -242,9 +240,3 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
     assert "MiB" in answer.err
     assert "--workers" in answer.err
     assert not (tmp_path / "out.tif").exists()
-
-
-def test_free_memory_is_known():
-    memory = available_memory()
-    assert memory is not None
-    assert memory > 2**20

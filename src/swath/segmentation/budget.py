@@ -147,10 +147,8 @@ def _of_group(root: Path = Path("/sys/fs/cgroup")) -> int | None:
             continue
         if most == "max":
             return None
-        cached = next(
-            (int(line.split()[1]) for line in lines if line.startswith(f"{inactive} ")), 0
-        )
-        return max(0, int(most) - taken + cached)
+        found = dict(line.split(maxsplit=1) for line in lines)
+        return max(0, int(most) - taken + int(found.get(inactive, 0)))
     return None
 
 
@@ -167,8 +165,8 @@ def refuse_too_large(budget: Budget, folder: Path, tile_size: int, workers: int)
         raise ConfigError(
             f"the segmentation needs about {budget.memory / MIB:,.0f} MiB of memory with "
             f"{workers} workers and tiles of {tile_size} pixels; {memory / MIB:,.0f} MiB are free.",
-            mend="Take fewer --workers, tiles of about 1,000 pixels, or --runner local, whose tiles "
-            "wait on disk.",
+            mend="Take fewer --workers, tiles of about 1,000 pixels, or --runner local, whose "
+            "tiles wait on disk.",
         )
     free = shutil.disk_usage(folder).free
     if budget.disk > free:

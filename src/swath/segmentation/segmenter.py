@@ -1,7 +1,7 @@
 """Segmentation from file to file in this process, with threads.
 
-Nothing is written on the way: labels wait in memory as runs, and what tiles leave open as graphs. The same functions, driven by units of commands on any runner:
-`swath.commands`.
+Nothing is written on the way: labels wait in memory as runs, and what tiles leave open as graphs.
+The same functions, driven by units of commands on any runner: `swath.commands`.
 """
 
 from __future__ import annotations
