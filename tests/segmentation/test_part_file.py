@@ -47,7 +47,7 @@ def test_a_part_is_read_as_it_was_written(tile: tuple[Part, Runs], tmp_path: Pat
     found = read_part(tmp_path / "part.npz")
     arrays = [
         (part.roots, found.roots, ("open_index", "final_firsts")),
-        (part.graph, found.graph, ("nodes", "offsets", "neighbours", "active_from")),
+        (part.graph, found.graph, ("nodes", "offsets", "neighbours")),
         *(
             (one, other, ("nodes", "clusters", "links"))
             for one, other in zip(part.edges.each(), found.edges.each(), strict=True)

@@ -6,6 +6,7 @@ smaller graph, and those of all parts together one that is settled for good.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,12 +15,10 @@ import numpy.typing as npt
 
 from swath.segmentation.kernels.eliminate import (
     N_PASSES,
-    NEVER,
     all_roots,
     choose,
-    eliminate_small,
-    last_passes,
     merge_chosen,
+    open_reached,
     take_turn,
 )
 from swath.segmentation.kernels.graph import number_roots, open_lists
@@ -61,26 +60,16 @@ class Graph:
     offsets, neighbours
         Neighbours of node ``i``, if it is small: ``neighbours[offsets[i]:offsets[i + 1]]``. Arrays
         `(node + 1,)` of int64 and of int32.
-    active_from
-        Array `(node,)` of int32: time from which a node is as told here, see
-        `swath.segmentation.kernels.eliminate`.
     """
 
     nodes: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     neighbours: npt.NDArray[np.int32]
-    active_from: npt.NDArray[np.int32]
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
         return len(self.nodes)
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the arrays."""
-        arrays = (self.nodes, self.offsets, self.neighbours, self.active_from)
-        return sum(array.nbytes for array in arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +130,12 @@ def settle(
     rest
         Graph of those that are open.
     """
-    open_from = np.full(graph.n_nodes, NEVER, np.int32)
-    open_from[at_edge] = 0
-    found, next_list = eliminate_small(
-        graph.nodes,
-        graph.offsets,
-        graph.neighbours,
-        graph.active_from,
-        open_from,
-        rule.scale,
-        rule.limit,
-        rule.min_size,
-    )
-    index, open_index, _ = number_roots(found, open_from)
-    is_root = found == np.arange(graph.n_nodes, dtype=np.int32)
-    open_nodes = np.flatnonzero(is_root & (open_from != NEVER))
+    is_open = np.zeros(graph.n_nodes, np.bool_)
+    is_open[at_edge] = True
+    parents, next_list = eliminate(graph, is_open, rule)
+    index, open_index, _ = number_roots(parents, is_open)
+    is_root = parents == np.arange(graph.n_nodes, dtype=np.int32)
+    open_nodes = np.flatnonzero(is_root & is_open)
     offsets, neighbours = open_lists(
         graph.nodes[:, 0],
         graph.offsets,
@@ -166,7 +146,7 @@ def settle(
         open_nodes,
         rule.min_size,
     )
-    rest = Graph(graph.nodes[open_nodes], offsets, neighbours, open_from[open_nodes])
+    rest = Graph(graph.nodes[open_nodes], offsets, neighbours)
     final_firsts = graph.nodes[is_root, 1][open_index < 0]
     return index, Roots(open_index, final_firsts), rest
 
@@ -175,8 +155,6 @@ def settle_all(
     graph: Graph, rule: MergeRule, pool: ThreadPoolExecutor, workers: int
 ) -> npt.NDArray[np.int32]:
     """Merge small segments of a whole image: nothing lies outside, so everything is certain.
-
-    The same as `settle`, with the choices of a pass made by all threads.
 
     Parameters
     ----------
@@ -192,59 +170,71 @@ def settle_all(
     numpy.ndarray
         Root of each node, array `(node,)` of int32.
     """
+
+    def share(choose_some: Callable[[int, int], None], n: int) -> None:
+        step = max(_CHOICES, -(-n // workers))
+        others = [
+            pool.submit(choose_some, begin, min(begin + step, n)) for begin in range(step, n, step)
+        ]
+        choose_some(0, min(step, n))
+        for other in others:
+            other.result()
+
+    return eliminate(graph, None, rule, share)[0]
+
+
+def _at_once(choose_some: Callable[[int, int], None], n: int) -> None:
+    choose_some(0, n)
+
+
+def eliminate(
+    graph: Graph,
+    is_open: npt.NDArray[np.bool_] | None,
+    rule: MergeRule,
+    share: Callable[[Callable[[int, int], None], int], None] = _at_once,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Merge what is not open, smallest first; all choices of a pass are made before any counts.
+
+    Parameters
+    ----------
+    graph
+        Its table of nodes is updated.
+    is_open
+        Array `(node,)` of bool, updated; None: nothing is.
+    rule
+        When segments are merged.
+    share
+        Given a function and a count, calls it for ranges that cover the count.
+
+    Returns
+    -------
+    roots, next_list
+        See `swath.segmentation.kernels.eliminate`.
+    """
     n, min_size = graph.n_nodes, rule.min_size
+    lists = graph.offsets, graph.neighbours
     parents = np.arange(n, dtype=np.int32)
     next_list, last_list = np.full(n, -1, np.int32), np.arange(n, dtype=np.int32)
-    never_open = np.full(n, NEVER, np.int32)
-    last_pass = last_passes(graph.active_from, min_size)
     small = np.flatnonzero(graph.nodes[:, 0] < min_size).astype(np.int32)
     turn, target = np.empty_like(small), np.empty_like(small)
     n_small = len(small)
 
-    def choose_some(begin: int, end: int, time: int) -> None:
-        choose(
-            turn[begin:end],
-            target[begin:end],
-            time,
-            graph.nodes,
-            graph.offsets,
-            graph.neighbours,
-            parents,
-            next_list,
-            graph.active_from,
-            never_open,
-            rule.scale,
-            rule.limit,
-        )
+    def choose_some(begin: int, end: int) -> None:
+        some = turn[begin:end], target[begin:end]
+        choose(*some, graph.nodes, *lists, parents, next_list, rule.scale, rule.limit)
 
     for size in range(1, min_size):
         n_turn, n_small = take_turn(size, small[:n_small], graph.nodes, parents, min_size, turn)
-        for number in range(N_PASSES):
-            if n_turn == 0:
+        if is_open is not None and n_turn:
+            n_turn = open_reached(turn[:n_turn], graph.nodes, *lists, parents, next_list, is_open)
+        for _ in range(N_PASSES):
+            if not n_turn:
                 break
-            time = size * N_PASSES + number
-            step = max(_CHOICES, -(-n_turn // workers))
-            begins = range(0, n_turn, step)
-            others = [
-                pool.submit(choose_some, begin, min(begin + step, n_turn), time)
-                for begin in begins[1:]
-            ]
-            choose_some(0, min(step, n_turn), time)
-            for other in others:
-                other.result()
-            n_left = merge_chosen(
-                turn[:n_turn],
-                target[:n_turn],
-                time,
-                graph.nodes,
-                parents,
-                next_list,
-                last_list,
-                graph.active_from,
-                never_open,
-                min_size,
-            )
-            has_changed, n_turn = n_left < n_turn, n_left
-            if not has_changed and number >= last_pass[size]:
+            share(choose_some, n_turn)
+            some = turn[:n_turn], target[:n_turn]
+            n_left = merge_chosen(*some, graph.nodes, parents, next_list, last_list, min_size)
+            if n_left == n_turn:  # whoever found nobody finds nobody again
                 break
-    return all_roots(parents)
+            n_turn = n_left
+    all_roots(parents)
+    return parents, next_list

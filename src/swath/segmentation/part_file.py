@@ -27,7 +27,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _LEVEL = 1  # a quarter of the size, for 10 ms a megapixel; level 6 takes five times as long
 _SIDES = ("top", "bottom", "left", "right")
 _ROOTS = ("open_index", "final_firsts")
-_GRAPH = ("nodes", "offsets", "neighbours", "active_from")
+_GRAPH = ("nodes", "offsets", "neighbours")
 _EDGE = ("nodes", "clusters", "links")
 
 

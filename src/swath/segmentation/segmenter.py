@@ -7,8 +7,9 @@ The same functions, driven by units of commands on any runner: `swath.commands`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,25 +18,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from swath.errors import ConfigError, StoreError
 from swath.grid.grid import Grid
 from swath.grid.window import Window, tiles
 from swath.raster.reader import open_raster
 from swath.segmentation.ahead import in_threads
-from swath.segmentation.budget import budget_of, refuse_target, refuse_too_large, tile_size_for
+from swath.segmentation.budget import budget_of, refuse_too_large, tile_size_for
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kernels.compiled import is_on_disk
-from swath.segmentation.kernels.eliminate import eliminate_small
+from swath.segmentation.kernels.eliminate import choose
 from swath.segmentation.label_file import description, write_labels
 from swath.segmentation.numbering import first_pixels, ids_of
 from swath.segmentation.part import Part
 from swath.segmentation.readers import Readers
-from swath.segmentation.spec import HALO, Image, SegmentOptions, image_of
-from swath.segmentation.statistics.spec import StatisticsOptions
+from swath.segmentation.spec import HALO, MOST_TILE, Image, SegmentOptions, image_of
+from swath.segmentation.statistics.spec import options_of
+from swath.segmentation.targets import check_targets, remove_old, targets_of
 from swath.segmentation.tile import Runs, clump_tile, merge_rule
 from swath.segmentation.timings import Timings
 from swath.segmentation.union import Union, join_tiles
 from swath.store import normalise, open_store
+from swath.store.local import temporary_beside
 
 Advance = Callable[[str, int, int, int], None]
 """Is told a stage, tiles done, tiles of all, and pixels done."""
@@ -117,7 +121,7 @@ def segment(
     max_reads
         Windows that are read at once; default: one for every four workers.
     tile_size
-        Side of tiles in pixels; default: 512 or 1024, by the size of the image.
+        Side of tiles in pixels; at most 16,384; default: 512 or 1024, by the size of the image.
     statistics
         Names of statistics of the image's values, see `swath.segmentation.statistics.spec`.
     statistics_out
@@ -125,11 +129,13 @@ def segment(
     polygons
         File of the segments' polygons, its format by its suffix; with the statistics, if any.
     colours
-        Write a raster attribute table with the statistics and random colours beside `out`.
+        Write a raster attribute table with the statistics and random colours beside `out`; left
+        out, and told, if there are more than a million segments.
     save_centres
         File for the centres.
     overwrite
-        Replace files that exist.
+        Replace files that exist, but never an image. All that tells of the old labels is removed
+        once the new ones are whole.
     advance
         Is told the progress.
     tell
@@ -138,7 +144,8 @@ def segment(
     Raises
     ------
     ConfigError
-        If `out` exists, or memory or disk will not do; nothing has been written then.
+        If a file to write exists, is read, or is another one, too; or memory or disk will not do.
+        Nothing has been written then.
     DataError
         If the images cannot be segmented: not on one grid, of a type that is not exact, without a
         valid pixel, with other numbers of bands than centres or weights.
@@ -159,11 +166,21 @@ def segment(
     path = Path(out)
     table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
     has_table = bool(statistics) or colours
-    wanted = StatisticsOptions(statistics=tuple(statistics))
-    for target in (path, table if has_table else None, polygons, save_centres):
-        if target is not None:
-            refuse_target(Path(target), overwrite)
+    wanted = options_of(statistics)
     image = image_of(images, bands=bands, nodata=nodata)
+    targets = targets_of(
+        path,
+        table=table,
+        has_table=has_table,
+        colours=colours,
+        polygons=polygons,
+        centres=save_centres,
+    )
+    check_targets(targets, image.source_uris(), overwrite)
+    if tile_size is not None and not 1 <= tile_size <= MOST_TILE:
+        raise ConfigError(
+            f"tile_size is {tile_size}.", mend=f"Give 1 to {MOST_TILE:,} pixels, or None."
+        )
     workers = workers or os.cpu_count() or 1
     timings = Timings(workers)
     with open_raster(image) as opened:
@@ -172,7 +189,7 @@ def segment(
     budget = budget_of(grid.shape, n_bands, value_bytes, size, workers)
     refuse_too_large(budget, path.absolute().parent, size, workers)
     tell(f"about {budget}")
-    if not is_on_disk(eliminate_small):
+    if not is_on_disk(choose):
         tell("compiling the kernels, once on this machine: about 10 s")
     with timings.of_all("cluster"):
         clusters = fit_clusters(image, options, n_threads=workers)
@@ -191,7 +208,8 @@ def segment(
     with timings.of_all("eliminate"):
         firsts = first_pixels(tiled.union)
     with timings.of_all("write"):
-        write_labels(path, grid, job.labels(tiled, firsts), n_threads=workers)
+        with _landing(path, targets) as temporary:
+            write_labels(temporary, grid, job.labels(tiled, firsts), n_threads=workers)
         described = description(image, options, clusters, grid, len(firsts))
         beside = normalise(path.with_suffix(".json"))
         open_store(beside).write(beside, described.encode("utf-8"))
@@ -209,7 +227,7 @@ def segment(
                 table,
                 statistics=wanted,
                 workers=workers,
-                attribute_table=colours,
+                attribute_table=colours and _can_be_shown(n_segments, tell),
                 overwrite=overwrite,
             )
     if polygons is not None:
@@ -225,6 +243,29 @@ def segment(
             )
     timings.stop()
     return Segmented(path, n_segments, grid, clusters, timings)
+
+
+def _can_be_shown(n_segments: int, tell: Callable[[str], None]) -> bool:
+    """Tell whether there may be a raster attribute table, and say so if not."""
+    from swath.segmentation.statistics.attribute_table import MOST_ROWS, too_many
+
+    if n_segments > MOST_ROWS:
+        tell(f"warning: {too_many(n_segments)}")
+    return n_segments <= MOST_ROWS
+
+
+@contextmanager
+def _landing(path: Path, targets: Mapping[str, str]) -> Iterator[Path]:
+    """Give a temporary name for the labels; once they are whole, they replace all that was."""
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        remove_old(targets)
+        temporary.replace(path)
+    except StoreError as error:
+        raise StoreError(error.what, where=str(path), mend=error.mend) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

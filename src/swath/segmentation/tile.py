@@ -51,11 +51,6 @@ class Runs:
         )
         return labels
 
-    @property
-    def n_bytes(self) -> int:
-        """Memory of the arrays."""
-        return self.values.nbytes + self.lengths.nbytes
-
 
 def merge_rule(clusters: Clusters, options: SegmentOptions) -> MergeRule:
     """Return when segments are merged."""
@@ -108,7 +103,7 @@ def clump_tile(
         nodes = describe_components(labels, steps, inner, origin, image_width, n)
         lists = find_neighbours(labels, nodes[:, 0], rule.min_size, rule.is_eight)
         edges = _edges(labels, nearest, links, rule.is_eight)
-        graph = Graph(nodes, *lists, np.zeros(n, np.int32))
+        graph = Graph(nodes, *lists)
     with stage("settle"):
         index, roots, rest = settle(graph, edges.nodes(), rule)
         part = Part(roots, rest, edges.renumbered(roots.open_index[index]))

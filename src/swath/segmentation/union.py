@@ -144,17 +144,16 @@ def _united(
     roots = [part.roots for part in parts]
     graph = _together([part.graph for part in parts], begins)
     parts.clear()
-    index, nodes, offsets, neighbours, active_from = contract(
+    index, nodes, offsets, neighbours = contract(
         graph.nodes,
         graph.offsets,
         graph.neighbours,
-        graph.active_from,
         parents,
         np.concatenate([*pairs, np.empty((0, 2), np.int32)]),
         rule.min_size,
     )
-    graph = Graph(nodes, offsets, neighbours, active_from)
-    del nodes, offsets, neighbours, active_from, parents, pairs
+    graph = Graph(nodes, offsets, neighbours)
+    del nodes, offsets, neighbours, parents, pairs
     found = settle_all(graph, rule, pool, workers)
     firsts = graph.nodes[:, 1]
     is_root = found == np.arange(len(found), dtype=np.int32)
@@ -203,5 +202,4 @@ def _together(graphs: Sequence[Graph], begins: npt.NDArray[np.int64]) -> Graph:
                 for graph, begin in zip(graphs, begins[:-1], strict=True)
             ]
         ),
-        np.concatenate([graph.active_from for graph in graphs]),
     )

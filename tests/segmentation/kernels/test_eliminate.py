@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from swath.segmentation.graph import Graph as SegmentGraph
+from swath.segmentation.graph import MergeRule, eliminate
 from swath.segmentation.kernels.components import (
     describe_components,
     find_neighbours,
     label_components,
 )
-from swath.segmentation.kernels.eliminate import N_PASSES, NEVER, eliminate_small
+from swath.segmentation.kernels.eliminate import N_PASSES
 
 
 @dataclass
@@ -24,11 +26,10 @@ class Graph:
 
     nodes: list[tuple[int, int, int]]
     pairs: list[tuple[int, int]]
-    active_from: list[int] = field(default_factory=list)
     at_edge: tuple[int, ...] = ()
 
     def merge(self, min_size: int, limit: float = np.inf, scale: float = 1.0) -> list[int]:
-        """Return roots; `table`, `open_from` tell the rest."""
+        """Return roots; `table`, `is_open` tell the rest."""
         n = len(self.nodes)
         lists: list[list[int]] = [[] for _ in range(n)]
         for one, other in self.pairs:
@@ -36,19 +37,15 @@ class Graph:
                 if self.nodes[a][0] < min_size:
                     lists[a].append(b)
         self.table = np.array(self.nodes, np.int64)
-        self.open_from = np.full(n, NEVER, np.int32)
-        self.open_from[list(self.at_edge)] = 0
-        roots, _ = eliminate_small(
+        self.is_open = np.zeros(n, bool)
+        self.is_open[list(self.at_edge)] = True
+        graph = SegmentGraph(
             self.table,
             np.cumsum([0, *map(len, lists)]).astype(np.int64),
             np.array(list(itertools.chain(*lists)), np.int32),
-            np.array(self.active_from or [0] * n, np.int32),
-            self.open_from,
-            np.array([scale]),
-            limit,
-            min_size,
         )
-        return list(roots.tolist())
+        rule = MergeRule(np.array([scale]), limit, min_size, is_eight=False)
+        return list(eliminate(graph, self.is_open, rule)[0].tolist())
 
 
 def test_a_small_segment_merges_into_the_nearest_mean() -> None:
@@ -118,12 +115,11 @@ def test_what_cannot_be_known_is_opened_when_it_matters() -> None:
         [(1, 0, 0), (3, 1, 0), (4, 4, 0), (9, 8, 0)], [(0, 1), (1, 2), (2, 3)], at_edge=(1,)
     )
     assert chain.merge(min_size=4) == [0, 1, 2, 3]
-    first_of_size = N_PASSES
-    assert chain.open_from.tolist() == [
-        1 * first_of_size,  # its neighbour's mean is not known
-        0,
-        3 * first_of_size,  # the unknown one might choose it
-        NEVER,
+    assert chain.is_open.tolist() == [
+        True,  # its neighbour's mean is not known
+        True,
+        True,  # the unknown one might choose it
+        False,
     ]
     assert chain.table.tolist() == [list(node) for node in chain.nodes], "and none has changed"
 
@@ -134,17 +130,8 @@ def test_what_no_open_segment_can_reach_is_merged_all_the_same() -> None:
     """
     chain = Graph([(1, 5, 0), (4, 6, 0), (3, 0, 0)], [(0, 1), (1, 2)], at_edge=(2,))
     assert chain.merge(min_size=4) == [1, 1, 2]
-    assert chain.open_from.tolist()[1:] == [3 * N_PASSES, 0]
+    assert chain.is_open.tolist()[1:] == [True, True]
     assert chain.table[1].tolist() == [5, 5, 0]
-
-
-def test_a_segment_waits_for_the_pass_in_which_it_was_opened() -> None:
-    late = Graph([(1, 0, 0), (3, 1, 0)], [(0, 1)], active_from=[N_PASSES + 2, 0])
-    assert late.merge(min_size=2) == [1, 1]
-    unseen = Graph([(1, 0, 0), (2, 1, 0), (2, 3, 90)], [(0, 1), (0, 2)])
-    assert unseen.merge(min_size=2) == [1, 1, 2]
-    unseen.active_from = [0, N_PASSES + 1, 0]
-    assert unseen.merge(min_size=2) == [2, 1, 2], "the nearer one was too small in that pass"
 
 
 @pytest.mark.parametrize("is_eight", [False, True])
@@ -179,7 +166,6 @@ def _eliminated(
     labels, n = label_components(clusters, np.zeros(clusters.shape, np.uint8), core, is_eight)
     nodes = describe_components(labels, values, core, (0, 0), width, n)
     lists = find_neighbours(labels, nodes[:, 0], min_size, is_eight)
-    never = np.full(n, NEVER, np.int32)
-    roots, _ = eliminate_small(nodes, *lists, np.zeros(n, np.int32), never, scale, limit, min_size)
-    assert (never == NEVER).all(), "a part that is the whole image opens nothing"
+    rule = MergeRule(scale, limit, min_size, is_eight)
+    roots, _ = eliminate(SegmentGraph(nodes, *lists), None, rule)
     return np.concatenate([[0], roots + 1])[labels]

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from swath.segmentation.kernels.eliminate import NEVER
 from swath.segmentation.kernels.graph import contract, join_seam, number_roots, open_lists
 
 RIGHTWARDS = (2, 4, 7)
@@ -26,7 +25,7 @@ def _sets(offsets: npt.NDArray[np.int64], members: npt.NDArray[np.int32]) -> lis
 
 def test_roots_and_open_roots_are_numbered_in_order() -> None:
     roots = _int32([0, 3, 0, 3, 4])
-    index, open_index, n_open = number_roots(roots, _int32([7, NEVER, NEVER, NEVER, 0]))
+    index, open_index, n_open = number_roots(roots, np.array([True, False, False, False, True]))
     assert index.tolist() == [0, 1, 0, 1, 2], "also that of node 1, which is before its root"
     assert open_index.tolist() == [0, -1, 1]
     assert n_open == 2
@@ -96,11 +95,10 @@ def test_a_single_pixel_joins_across_a_seam(here: int, there: int) -> None:
 def test_what_has_one_root_becomes_one_node() -> None:
     nodes = np.array([[2, 5, 20], [3, 1, 30], [4, 3, 40]])
     offsets, neighbours = np.array([0, 1, 2, 2]), _int32([1, 0])
-    index, table, *lists, active = contract(
+    index, table, *lists = contract(
         nodes,
         offsets,
         neighbours,
-        _int32([0, 7, 0]),
         _int32([0, 1, 0]),
         _int32([]).reshape(0, 2),
         9,
@@ -108,7 +106,6 @@ def test_what_has_one_root_becomes_one_node() -> None:
     assert index.tolist() == [0, 1, 0]
     assert table.tolist() == [[6, 3, 60], [3, 1, 30]]
     assert _sets(*lists) == [{1}, {0}]
-    assert active.tolist() == [0, 7]
 
 
 @pytest.mark.parametrize("min_size", [1, 20, 1000])
@@ -130,11 +127,10 @@ def test_a_contracted_graph_equals_that_of_sets(min_size: int) -> None:
     # seam.
     lists = [[b for b in each if roots[b] != roots[i]] for i, each in enumerate(lists)]
 
-    index, nodes, offsets, neighbours, _ = contract(
+    index, nodes, offsets, neighbours = contract(
         table,
         np.cumsum([0, *map(len, lists)]),
         _int32(list(itertools.chain(*lists))),
-        np.zeros(n, np.int32),
         roots.astype(np.int32),
         pairs.astype(np.int32),
         min_size,

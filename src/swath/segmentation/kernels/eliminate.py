@@ -1,18 +1,21 @@
-"""Elimination of small segments on a graph, as far as it is certain.
+"""Elimination of small segments on a graph: the work of one pass.
 
-The graph is that of a part of the image: a tile, or several that were put together. What lies
-outside is not known, so a node that it could reach is *opened*: it is left as it is from then on,
-for a larger part to go on with. Everything else is decided here, exactly as on the whole image. A
-part that is the whole image opens nothing.
+The passes themselves are led by `swath.segmentation.graph`. A node is a segment, and a row of the
+table of nodes; those that merged point to their target in a union-find forest.
 
-A node is opened, at a pass of a size, when
+Where the graph is that of a part of the image, what lies outside is not known, so a node that it
+could reach is *opened*: it is left as it is from then on. A node is opened when
 
 - it touches the edge of the part, beyond which there are pixels (at the very begin);
 - it is its turn, and one of its neighbours is open: that one's mean and size are not known;
 - it is larger than the size whose turn it is, and an open neighbour of that size might choose it.
 
-So whatever an open node may do from then on, it does to open nodes; and what is not open is not
-touched by any. A node that a smaller part had opened is not looked at before that pass.
+So whatever an open node may do from then on, it does to open nodes, and what is not open is not
+touched by any. Nothing is opened after the first pass of a size, since all that an open node
+reaches in that pass is opened at once. And a node that was opened late was never looked at by an
+open one before: that one would have opened it in its own turn, had it been larger; had it been as
+large, it would have been opened, too; and what is smaller than the size whose turn it is grows no
+more, so that it is never opened at all. That is why nobody has to know *when* a node was opened.
 """
 
 from __future__ import annotations
@@ -24,110 +27,12 @@ from swath.segmentation.kernels.compiled import compiled
 from swath.segmentation.kernels.components import root_of
 
 Nodes = npt.NDArray[np.int64]
-Times = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 N_PASSES = 10
 """Most passes for one size."""
 
-NEVER = 2**31 - 1
-"""A time that does not come. Times count passes: ``size * N_PASSES + pass``."""
-
-
-@compiled
-def eliminate_small(
-    nodes: Nodes,
-    offsets: npt.NDArray[np.int64],
-    neighbours: npt.NDArray[np.int32],
-    active_from: Times,
-    open_from: Times,
-    scale: npt.NDArray[np.float64],
-    limit: float,
-    min_size: int,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Merge segments that are smaller than `min_size`, smallest first, into their nearest.
-
-    Parameters
-    ----------
-    nodes
-        Array `(node, 2 + band)` of int64: pixels, first pixel, sums; rows of roots are updated.
-    offsets, neighbours
-        Lists of the neighbours of nodes smaller than `min_size`.
-    active_from
-        Array `(node,)` of int32: time at which a node is as `nodes` tells; before, it is smaller
-        than every node that could look at it.
-    open_from
-        Array `(node,)` of int32: 0 for nodes at the edge of the part, else `NEVER`; filled with the
-        times at which nodes are opened.
-    scale
-        Array `(band,)` of float64: spectral units in one step of a band.
-    limit
-        Square of the largest distance of means that are merged; may be infinite.
-    min_size
-        Segments of that many pixels are left alone.
-
-    Returns
-    -------
-    roots
-        Root of each node, array `(node,)` of int32.
-    next_list
-        Array `(node,)` of int32: the node whose list of neighbours also counts for this one, since
-        it was merged into it; -1 at the end.
-    """
-    n = nodes.shape[0]
-    parents = np.arange(n).astype(np.int32)
-    next_list = np.full(n, -1, np.int32)
-    last_list = np.arange(n).astype(np.int32)
-    has_spread = np.zeros(n, np.bool_)
-    has_open = (open_from != NEVER).any()
-    last_pass = last_passes(active_from, min_size)
-    small = np.flatnonzero(nodes[:, 0] < min_size).astype(np.int32)
-    n_small = small.size
-    turn = np.empty(n_small, np.int32)
-    target = np.empty(n_small, np.int32)
-    for size in range(1, min_size):
-        n_turn, n_small = take_turn(size, small[:n_small], nodes, parents, min_size, turn)
-        for number in range(N_PASSES):
-            if n_turn == 0:
-                break
-            time = size * N_PASSES + number
-            choose(
-                turn[:n_turn], target[:n_turn], time, nodes, offsets, neighbours, parents,
-                next_list, active_from, open_from, scale, limit,
-            )  # fmt: skip
-            if has_open:
-                _open_reached(
-                    turn[:n_turn], time, nodes, offsets, neighbours, parents, next_list,
-                    active_from, open_from, has_spread,
-                )  # fmt: skip
-            n_left = merge_chosen(
-                turn[:n_turn], target[:n_turn], time, nodes, parents, next_list, last_list,
-                active_from, open_from, min_size,
-            )  # fmt: skip
-            # Those that found nobody find nobody again, unless something has changed since.
-            has_changed = n_left < n_turn
-            n_turn = n_left
-            if not has_changed and number >= last_pass[size]:
-                break
-    return all_roots(parents), next_list
-
-
-@compiled
-def all_roots(parents: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return the root of each node of a union-find forest; `parents` is updated to it."""
-    for node in range(parents.size):
-        parents[node] = root_of(parents, node)
-    return parents
-
-
-@compiled
-def last_passes(active_from: Times, min_size: int) -> npt.NDArray[np.int32]:
-    """Return, for each size, the last pass from which a node is to be looked at."""
-    found = np.zeros(min_size + 1, np.int32)
-    for node in range(active_from.size):
-        size = active_from[node] // N_PASSES
-        if size < min_size:
-            found[size] = max(found[size], active_from[node] % N_PASSES)
-    return found
+_NOBODY = -1
 
 
 @compiled
@@ -161,76 +66,146 @@ def take_turn(
 
 
 @compiled
-def choose(
+def open_reached(
     turn: npt.NDArray[np.int32],
-    target: npt.NDArray[np.int32],
-    time: int,
     nodes: Nodes,
     offsets: npt.NDArray[np.int64],
     neighbours: npt.NDArray[np.int32],
     parents: npt.NDArray[np.int32],
     next_list: npt.NDArray[np.int32],
-    active_from: Times,
-    open_from: Times,
-    scale: npt.NDArray[np.float64],
-    limit: float,
-) -> None:
-    """Find the target of each node whose turn it is; nothing changes but the lengths of paths.
-
-    Parts of `turn` may be done by several threads at once: a path to a root is only ever shortened.
-    """
-    for i in range(turn.size):
-        node = turn[i]
-        if active_from[node] <= time and open_from[node] > time:
-            target[i] = _choice(
-                node, time, nodes, offsets, neighbours, parents, next_list, active_from, scale,
-                limit,
-            )  # fmt: skip
-
-
-@compiled
-def merge_chosen(
-    turn: npt.NDArray[np.int32],
-    target: npt.NDArray[np.int32],
-    time: int,
-    nodes: Nodes,
-    parents: npt.NDArray[np.int32],
-    next_list: npt.NDArray[np.int32],
-    last_list: npt.NDArray[np.int32],
-    active_from: Times,
-    open_from: Times,
-    min_size: int,
+    is_open: Flags,
 ) -> int:
-    """Merge nodes into their targets; return how many are left for the next pass, in `turn`."""
+    """Open all whose turn it is that open nodes reach, and what these might choose.
+
+    Parameters
+    ----------
+    turn
+        Array `(turn,)` of int32: nodes of one size; those that are not open are moved to the front.
+    nodes, offsets, neighbours
+        A graph, see `swath.segmentation.graph.Graph`.
+    parents
+        Union-find forest of the nodes.
+    next_list
+        Array `(node,)` of int32: the node whose list of neighbours also counts for this one, since
+        it was merged into it; -1 at the end.
+    is_open
+        Array `(node,)` of bool.
+
+    Returns
+    -------
+    int
+        How many are not open.
+    """
+    n_turn = turn.size
+    has_spread = np.zeros(n_turn, np.bool_)
+    is_settled, is_forward = False, True
+    while not is_settled:
+        is_settled = True
+        for step in range(n_turn):  # forth and back, so that it spreads both ways
+            i = step if is_forward else n_turn - 1 - step
+            node = turn[i]
+            if has_spread[i]:
+                continue
+            if not is_open[node] and not _touches_open(
+                node, offsets, neighbours, parents, next_list, is_open
+            ):
+                continue
+            is_open[node] = True
+            has_spread[i] = True
+            is_settled = False
+            _spread(node, nodes, offsets, neighbours, parents, next_list, is_open)
+        is_forward = not is_forward
     n_left = 0
-    for i in range(turn.size):
-        node = turn[i]
-        is_waiting = active_from[node] > time
-        if is_waiting or (open_from[node] > time and target[i] == _NOBODY):
-            turn[n_left] = node
+    for i in range(n_turn):
+        if not has_spread[i]:
+            turn[n_left] = turn[i]
             n_left += 1
-        elif open_from[node] > time:
-            _merge(node, target[i], nodes, parents, next_list, last_list, min_size)
     return n_left
 
 
-_NOBODY = -1
+@compiled
+def _touches_open(
+    node: int,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    is_open: Flags,
+) -> bool:
+    listed = node
+    while listed >= 0:
+        for i in range(offsets[listed], offsets[listed + 1]):
+            if is_open[root_of(parents, neighbours[i])]:
+                return True
+        listed = next_list[listed]
+    return False
+
+
+@compiled
+def _spread(
+    node: int,
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    is_open: Flags,
+) -> None:
+    """Open what an open node might choose in its turn."""
+    listed = node
+    while listed >= 0:
+        for i in range(offsets[listed], offsets[listed + 1]):
+            other = root_of(parents, neighbours[i])
+            if nodes[other, 0] > nodes[node, 0]:
+                is_open[other] = True
+        listed = next_list[listed]
+
+
+@compiled
+def choose(
+    turn: npt.NDArray[np.int32],
+    target: npt.NDArray[np.int32],
+    nodes: Nodes,
+    offsets: npt.NDArray[np.int64],
+    neighbours: npt.NDArray[np.int32],
+    parents: npt.NDArray[np.int32],
+    next_list: npt.NDArray[np.int32],
+    scale: npt.NDArray[np.float64],
+    limit: float,
+) -> None:
+    """Find the neighbour that each node merges into: of the larger ones, that of the nearest mean.
+
+    Parts of `turn` may be done by several threads at once: nothing changes but the lengths of paths
+    to roots, and these are only ever shortened.
+
+    Parameters
+    ----------
+    turn
+        Array `(turn,)` of int32: nodes of one size, none of them open or beside an open one.
+    target
+        Array `(turn,)` of int32, filled: a node, or -1.
+    nodes, offsets, neighbours, parents, next_list
+        See `open_reached`.
+    scale
+        Array `(band,)` of float64: spectral units in one step of a band.
+    limit
+        Square of the largest distance of means that are merged; may be infinite.
+    """
+    for i in range(turn.size):
+        target[i] = _choice(turn[i], nodes, offsets, neighbours, parents, next_list, scale, limit)
 
 
 @compiled
 def _choice(
     node: int,
-    time: int,
     nodes: Nodes,
     offsets: npt.NDArray[np.int64],
     neighbours: npt.NDArray[np.int32],
     parents: npt.NDArray[np.int32],
     next_list: npt.NDArray[np.int32],
-    active_from: Times,
     scale: npt.NDArray[np.float64],
     limit: float,
 ) -> int:
-    """Return the neighbour that a node merges into, or `_NOBODY`."""
     size = nodes[node, 0]
     nearest, chosen, last = limit, _NOBODY, node
     listed = node
@@ -241,7 +216,7 @@ def _choice(
                 continue
             last = other
             other_size = nodes[other, 0]
-            if other_size <= size or active_from[other] > time:
+            if other_size <= size:
                 continue
             distance = 0.0
             for band in range(scale.size):
@@ -259,99 +234,51 @@ def _choice(
 
 
 @compiled
-def _open_reached(
+def merge_chosen(
     turn: npt.NDArray[np.int32],
-    time: int,
-    nodes: Nodes,
-    offsets: npt.NDArray[np.int64],
-    neighbours: npt.NDArray[np.int32],
-    parents: npt.NDArray[np.int32],
-    next_list: npt.NDArray[np.int32],
-    active_from: Times,
-    open_from: Times,
-    has_spread: npt.NDArray[np.bool_],
-) -> None:
-    """Open all whose turn it is that open nodes reach, and what these might choose."""
-    n_turn = turn.size
-    is_settled, is_forward = False, True
-    while not is_settled:
-        is_settled = True
-        for i in range(n_turn):  # forth and back, so that it spreads both ways
-            node = turn[i if is_forward else n_turn - 1 - i]
-            if active_from[node] > time or has_spread[node]:
-                continue
-            if open_from[node] > time:
-                if not _touches_open(
-                    node, time, offsets, neighbours, parents, next_list, open_from
-                ):  # fmt: skip
-                    continue
-                open_from[node] = time
-            is_settled = False
-            has_spread[node] = True
-            _spread(
-                node, time, nodes, offsets, neighbours, parents, next_list,
-                active_from, open_from,
-            )  # fmt: skip
-        is_forward = not is_forward
-
-
-@compiled
-def _touches_open(
-    node: int,
-    time: int,
-    offsets: npt.NDArray[np.int64],
-    neighbours: npt.NDArray[np.int32],
-    parents: npt.NDArray[np.int32],
-    next_list: npt.NDArray[np.int32],
-    open_from: Times,
-) -> bool:
-    listed = node
-    while listed >= 0:
-        for i in range(offsets[listed], offsets[listed + 1]):
-            if open_from[root_of(parents, neighbours[i])] <= time:
-                return True
-        listed = next_list[listed]
-    return False
-
-
-@compiled
-def _spread(
-    node: int,
-    time: int,
-    nodes: Nodes,
-    offsets: npt.NDArray[np.int64],
-    neighbours: npt.NDArray[np.int32],
-    parents: npt.NDArray[np.int32],
-    next_list: npt.NDArray[np.int32],
-    active_from: Times,
-    open_from: Times,
-) -> None:
-    """Open what an open node might choose in its turn."""
-    size = nodes[node, 0]
-    listed = node
-    while listed >= 0:
-        for i in range(offsets[listed], offsets[listed + 1]):
-            other = root_of(parents, neighbours[i])
-            if other != node and nodes[other, 0] > size:
-                open_from[other] = min(open_from[other], max(time, active_from[other]))
-        listed = next_list[listed]
-
-
-@compiled
-def _merge(
-    node: int,
-    target: int,
+    target: npt.NDArray[np.int32],
     nodes: Nodes,
     parents: npt.NDArray[np.int32],
     next_list: npt.NDArray[np.int32],
     last_list: npt.NDArray[np.int32],
     min_size: int,
-) -> None:
-    parents[node] = target
-    nodes[target, 0] += nodes[node, 0]
-    nodes[target, 1] = min(nodes[target, 1], nodes[node, 1])
-    for column in range(2, nodes.shape[1]):
-        nodes[target, column] += nodes[node, column]
-    if nodes[target, 0] < min_size:  # else nobody will ask for its neighbours any more
-        next_list[last_list[target]] = node
-        last_list[target] = last_list[node]
+) -> int:
+    """Merge nodes into their targets; those that have none are moved to the front of `turn`.
+
+    Parameters
+    ----------
+    turn, target, nodes, parents, next_list
+        See `choose`; the rows of targets become those of both.
+    last_list
+        Array `(node,)` of int32: the last node in the chain of `next_list`.
+    min_size
+        Segments of that many pixels need no lists of neighbours any more.
+
+    Returns
+    -------
+    int
+        How many have no target.
+    """
+    n_left = 0
+    for i in range(turn.size):
+        node, other = turn[i], target[i]
+        if other == _NOBODY:
+            turn[n_left] = node
+            n_left += 1
+            continue
+        parents[node] = other
+        nodes[other, 0] += nodes[node, 0]
+        nodes[other, 1] = min(nodes[other, 1], nodes[node, 1])
+        for column in range(2, nodes.shape[1]):
+            nodes[other, column] += nodes[node, column]
+        if nodes[other, 0] < min_size:
+            next_list[last_list[other]] = node
+            last_list[other] = last_list[node]
+    return n_left
+
+
+@compiled
+def all_roots(parents: npt.NDArray[np.int32]) -> None:
+    """Let each node of a union-find forest point to its root."""
+    for node in range(parents.size):
+        parents[node] = root_of(parents, node)

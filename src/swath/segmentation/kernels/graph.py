@@ -7,21 +7,21 @@ import numpy.typing as npt
 
 from swath.segmentation.kernels.compiled import compiled
 from swath.segmentation.kernels.components import is_joined, keep_distinct, root_of
-from swath.segmentation.kernels.eliminate import NEVER, Nodes, Times
+from swath.segmentation.kernels.eliminate import Flags, Nodes
 
 
 @compiled
 def number_roots(
-    roots: npt.NDArray[np.int32], open_from: Times
+    roots: npt.NDArray[np.int32], is_open: Flags
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], int]:
     """Give numbers to the roots of a part, and to those of them that are open.
 
     Parameters
     ----------
     roots
-        Root of each node, from `eliminate_small`.
-    open_from
-        When each node was opened.
+        Root of each node.
+    is_open
+        Array `(node,)` of bool.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def number_roots(
     for node in range(n):
         if roots[node] != node:
             index[node] = index[roots[node]]
-        elif open_from[node] != NEVER:
+        elif is_open[node]:
             open_index[index[node]] = n_open
             n_open += 1
     return index, open_index, n_open
@@ -68,7 +68,7 @@ def open_lists(
     sizes
         Pixels of each node.
     offsets, neighbours, next_list
-        Lists of the part, see `eliminate_small`.
+        Lists of the part, see `swath.segmentation.kernels.eliminate`.
     index, open_index
         From `number_roots`.
     open_nodes
@@ -162,17 +162,16 @@ def contract(
     nodes: Nodes,
     offsets: npt.NDArray[np.int64],
     neighbours: npt.NDArray[np.int32],
-    active_from: Times,
     parents: npt.NDArray[np.int32],
     pairs: npt.NDArray[np.int32],
     min_size: int,
-) -> tuple[npt.NDArray[np.int32], Nodes, npt.NDArray[np.int64], npt.NDArray[np.int32], Times]:
+) -> tuple[npt.NDArray[np.int32], Nodes, npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Make one node of those that have one root, and neighbours of those that touch.
 
     Parameters
     ----------
-    nodes, offsets, neighbours, active_from
-        A graph, see `eliminate_small`.
+    nodes, offsets, neighbours
+        A graph, see `swath.segmentation.graph.Graph`.
     parents, pairs
         From `join_seam`.
     min_size
@@ -182,7 +181,7 @@ def contract(
     -------
     index
         Array `(node,)` of int32: the new number of each node.
-    nodes, offsets, neighbours, active_from
+    nodes, offsets, neighbours
         The new graph.
     """
     n = parents.size
@@ -196,12 +195,10 @@ def contract(
         else:
             index[node] = index[root]  # a root comes before what it stands for
     rows = np.zeros((n_new, nodes.shape[1]), np.int64)
-    active = np.zeros(n_new, np.int32)
     for node in range(n):
         own = index[node]
         rows[own, 1] = nodes[node, 1] if rows[own, 0] == 0 else min(rows[own, 1], nodes[node, 1])
         rows[own, 0] += nodes[node, 0]
-        active[own] = active_from[node]  # those that were joined are at the edge: 0, all of them
         for column in range(2, nodes.shape[1]):
             rows[own, column] += nodes[node, column]
 
@@ -233,4 +230,4 @@ def contract(
                 found[ends[own]] = index[pairs[i, 1 - side]]
                 ends[own] += 1
     new_offsets, new_neighbours = keep_distinct(ends, found, n_new)
-    return index, rows, new_offsets, new_neighbours, active
+    return index, rows, new_offsets, new_neighbours
