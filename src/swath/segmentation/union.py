@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from swath.errors import DataError
 from swath.segmentation.graph import Graph, MergeRule, Roots, settle_all
 from swath.segmentation.kernels.graph import contract, join_seam
 from swath.segmentation.part import Edge, Part
 from swath.segmentation.timings import Stage, untimed
 
+MOST_OPEN = 2**31 - 1
 _RIGHTWARDS = (2, 4, 7)
 _DOWNWARDS = (5, 6, 7)
 
@@ -82,9 +84,14 @@ def join_tiles(
     done
         Is told the number of each tile that is there.
 
+    Raises
+    ------
+    DataError
+        If tiles leave more segments open than int32 counts.
+
     Notes
     -----
-    Memory: about three times the graphs of what tiles leave open.
+    Memory: about twice the graphs of what tiles leave open.
     """
     parts = _all_parts(tile, n_rows * n_cols, pool, workers, order, done)
     with stage("eliminate"):
@@ -129,6 +136,11 @@ def _united(
     """Join what lies side by side, and settle it; the list is emptied on the way."""
     counts = np.array([part.graph.n_nodes for part in parts], np.int64)
     begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    if begins[-1] > MOST_OPEN:
+        raise DataError(
+            f"The tiles leave {begins[-1]:,} segments open, more than int32 counts.",
+            mend="Take larger tiles, or segment the image in parts.",
+        )
     parents = np.arange(begins[-1], dtype=np.int32)
     pairs = [
         join_seam(

@@ -226,7 +226,7 @@ def segment_statistics(
     Notes
     -----
     The standard deviation is that of the population. A percentile is interpolated linearly between
-    two values, as numpy and pandas do by default; the mode is the least of the most frequent
+    two values, as pandas does by default; the mode is the least of the most frequent
     values. Integers of up to 32 bits are exact: sums and order, whatever their number. Sums of
     floating-point bands are those of the exact values but for what is below 2**-96 of the largest;
     their order is exact in segments of up to 65,536 values, and above that they are counted rounded
