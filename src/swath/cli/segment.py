@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 
-from swath.cli.files import check_target, make_folder_of, parse_bands, parse_nodata
+from swath.cli.files import make_folder_of, parse_bands, parse_nodata
 from swath.cli.options import (
     interruptible_by_signals,
     json_option,
@@ -21,9 +22,11 @@ from swath.cli.options import (
     verbose_option,
 )
 from swath.errors import ConfigError, Problems, SwathError
-from swath.segmentation.spec import SegmentOptions
+from swath.segmentation.spec import MOST_TILE, SegmentOptions, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
+from swath.segmentation.targets import check_targets, targets_of
 from swath.settings import load_settings
+from swath.store import normalise
 
 if TYPE_CHECKING:
     from swath.plan.plan import Plan
@@ -31,7 +34,25 @@ if TYPE_CHECKING:
     from swath.segmentation.segmenter import Segmented
     from swath.segmentation.timings import Timings
 
-STATISTICS = "count, mean, std, min, max, sum, median, mode, p0 to p100"
+STATISTICS = (
+    "count, mean, std, min, max, sum, median, mode, p0 to p100; area, bbox, centroid, perimeter, "
+    "compactness, first_pixel"
+)
+
+WITHOUT_EFFECT = {
+    "runner": ("workers", "max_reads"),
+    "tries": (
+        *("stats", "stats_out", "polygons", "colours", "save_centres"),
+        *("runner", "root", "tile_size", "max_reads"),
+    ),
+}
+"""Options that do nothing together with another."""
+
+OF_A_MODEL = {
+    "weights": ("weights", "standardise"),
+    "max_distance": ("max_distance", "distance_percentile"),
+}
+"""Options that a file of centres answers, if it has these keys."""
 
 
 @click.command("segment")
@@ -71,13 +92,15 @@ STATISTICS = "count, mean, std, min, max, sum, median, mode, p0 to p100"
 )
 @click.option("--weights", metavar="1,1,2", help="Factor of each band in every distance.")
 @click.option("--standardise", is_flag=True, help="Divide bands by their standard deviation.")
-@click.option("--bands", metavar="0,1,2", help="Bands of each IN, 0-based; default: all.")
+@click.option("--bands", metavar="0,1,2", help="Bands of each IN, 0-based, in order; default: all.")
 @click.option("--nodata", type=float, help="Value of missing pixels, also nan.")
 @click.option(
-    "--centres", type=click.Path(path_type=Path), help="File of centres to take, not to fit."
+    "--centres",
+    type=click.Path(path_type=Path),
+    help="File of centres or a saved fit to take.",
 )
-@click.option("--save-centres", type=click.Path(path_type=Path), help="File for the centres.")
-@click.option("--tile-size", type=click.IntRange(16), help="Side of tiles in pixels.")
+@click.option("--save-centres", type=click.Path(path_type=Path), help="File for the fit.")
+@click.option("--tile-size", type=click.IntRange(16, MOST_TILE), help="Side of tiles in pixels.")
 @click.option("--workers", type=click.IntRange(1), help="Threads; default: one for each core.")
 @click.option("--max-reads", type=click.IntRange(1), help="Windows that are read at once.")
 @click.option("--runner", metavar="NAME", help="Run as commands there; default: threads here.")
@@ -91,7 +114,8 @@ STATISTICS = "count, mean, std, min, max, sum, median, mode, p0 to p100"
     "tries",
     multiple=True,
     metavar="OPTION=A,B",
-    help="Compare values on sampled windows instead; OUT is the contact sheet.",
+    help="Compare values on sampled windows instead; OUT is the contact sheet, a PNG "
+    "whose red, green and blue are the first three bands that --bands names.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @settings_options
@@ -104,12 +128,12 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
     in a .json beside it. The labels are the same for every tiling, any number of workers, and every
     runner.
     """
+    _refuse_without_effect(given)
     options, statistics = _options(given), _statistics(given["stats"])
     bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
     targets = _targets(out, given)
-    inputs = [Path(image) for image in images]
-    for where, target in targets.items():
-        check_target(target, inputs, given["overwrite"], where=where)
+    read = [*images, *([] if given["centres"] is None else [given["centres"]])]
+    check_targets(targets, read, given["overwrite"], makes_folders=not given["tries"])
     if given["tries"]:
         from swath.cli.segment_try import compare, show
 
@@ -127,9 +151,13 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
         else:
             show(rows)
         return
-    for where, target in targets.items():
-        make_folder_of(target, where=where)
+    interruptible_by_signals()
     if given["runner"] is None:
+        from swath.segmentation.fit import check_image
+
+        check_image(image_of(images, bands=bands, nodata=nodata), options)
+        for where, target in targets.items():
+            make_folder_of(Path(target), where=where)
         made = _segment_here(images, out, options, bands, nodata, statistics, given)
     else:
         made = _segment_on(images, out, options, bands, nodata, statistics, given)
@@ -138,15 +166,9 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
 
 def _options(given: Mapping[str, Any]) -> SegmentOptions:
     """Return what changes the labels, checked."""
-    centres = None
-    if given["centres"] is not None:
-        from swath.segmentation.clusters import read_centres
-
-        centres = read_centres(given["centres"])
     options = {
         "clusters": given["clusters"],
         "sample_percent": given["sample_percent"],
-        "centres": centres,
         "min_size": given["min_size"],
         "max_distance": _distance(given["max_distance"]),
         "distance_percentile": given["distance_percentile"],
@@ -154,6 +176,13 @@ def _options(given: Mapping[str, Any]) -> SegmentOptions:
         "weights": _numbers(given["weights"], "--weights"),
         "standardise": given["standardise"],
     }
+    if given["centres"] is not None:
+        from swath.segmentation.clusters import read_model
+
+        model = read_model(given["centres"])
+        for key, names in OF_A_MODEL.items():
+            _refuse_given(names if key in model else (), f"{given['centres']} says it")
+        options |= model
     try:
         return SegmentOptions.model_validate(options)
     except ValidationError as error:
@@ -200,23 +229,41 @@ def _statistics(text: str | None) -> tuple[str, ...]:
         raise ConfigError(f"{said}.", where="--stats") from None
 
 
-def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, Path]:
+def _refuse_without_effect(given: Mapping[str, Any]) -> None:
+    for name, others in WITHOUT_EFFECT.items():
+        if given[name]:
+            _refuse_given(others, f"it does nothing with --{'try' if name == 'tries' else name}")
+    if given["root"] is not None and given["runner"] is None:
+        _refuse_given(("root",), "it does nothing without --runner")
+
+
+def _refuse_given(names: Iterable[str], why: str) -> None:
+    """Refuse options that the user wrote."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option}: {why}.", where=option, mend=f"Leave {option} out.")
+
+
+def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is to be written, by the option that says so."""
-    targets = {"OUT": out}
     if given["tries"]:
-        return targets | {"OUT (table)": out.with_suffix(".csv")}
-    if given["stats"] is not None or given["colours"]:
-        targets["--stats-out"] = given["stats_out"] or out.with_suffix(".parquet")
-    elif given["stats_out"] is not None:
+        return {"OUT": normalise(out), "OUT's .csv": normalise(out.with_suffix(".csv"))}
+    if given["stats_out"] is not None and given["stats"] is None and not given["colours"]:
         raise ConfigError("no statistics are asked for.", where="--stats-out", mend="Give --stats.")
-    for option in ("save_centres", "polygons"):
-        if given[option] is not None:
-            targets["--" + option.replace("_", "-")] = given[option]
     if given["polygons"] is not None:
         from swath.vector.writer import driver_of
 
         driver_of(given["polygons"])
-    return targets
+    return targets_of(
+        out,
+        table=given["stats_out"],
+        has_table=bool(given["stats"]),
+        colours=given["colours"],
+        polygons=given["polygons"],
+        centres=given["save_centres"],
+    )
 
 
 def _segment_here(
@@ -292,7 +339,6 @@ def _segment_on(
         with of_plan(made) as progress:
             yield progress.emit
 
-    interruptible_by_signals()
     result = segment_with_runner(
         images,
         out,
@@ -321,7 +367,10 @@ def _segment_on(
 
 
 def _write_beside(labels: Path, table: str | None, given: Mapping[str, Any]) -> None:
-    """Write what no command of a runner does."""
+    """Write what no command of a runner does; none of the old labels' stays if that fails."""
+    for name in ("save_centres", "polygons"):
+        if given[name] is not None:
+            given[name].unlink(missing_ok=True)
     if given["save_centres"] is not None:
         from swath.segmentation.clusters import Clusters
 
@@ -330,10 +379,11 @@ def _write_beside(labels: Path, table: str | None, given: Mapping[str, Any]) -> 
     if given["polygons"] is not None:
         from swath.segmentation.polygons import write_polygons
 
+        make_folder_of(given["polygons"], where="--polygons")
+
         write_polygons(
             labels,
             given["polygons"],
             statistics=table,
-            workers=given["workers"] or os.cpu_count() or 1,
-            overwrite=given["overwrite"],
+            workers=os.cpu_count() or 1,
         )

@@ -91,4 +91,4 @@ def run(work: Work) -> None:
         progress=work.progress,
     )
     if work.params["attribute_table"]:
-        write_attribute_table(table, work.output("attributes"))
+        write_attribute_table(table, work.output("attributes"), leave_out=True)

@@ -7,14 +7,13 @@ the same call goes on; it is removed once the result is there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
-from swath.errors import ConfigError
 from swath.experiment.segmentation import TABLE, Segmentation
 from swath.experiment.session import RunResult, Warn, execute, plan_to_run
 from swath.plan.plan import Plan
@@ -22,8 +21,17 @@ from swath.plan.split import Splits
 from swath.run.events import Emit, ignore
 from swath.run.prepare import results_of
 from swath.run.runner import make_runner
-from swath.segmentation.budget import refuse_target
 from swath.segmentation.spec import Image, SegmentOptions, image_of
+from swath.segmentation.statistics.spec import options_of
+from swath.segmentation.targets import (
+    ATTRIBUTES,
+    DESCRIPTION,
+    LABELS,
+    check_targets,
+    remove_old,
+    targets_of,
+)
+from swath.segmentation.targets import TABLE as STATISTICS
 from swath.settings import Settings, load_settings
 from swath.store import copy, is_local, join, local_path, normalise, open_store
 
@@ -85,7 +93,8 @@ def segment_with_runner(
     Raises
     ------
     DeclarationError
-        If `out` exists, or the plan cannot be run there; nothing has been written then.
+        If a file to write exists, is read or is another one, too, or the plan cannot be run there;
+        nothing has been written then.
     InterruptedRunError
         If the user interrupted.
     StoreError
@@ -94,9 +103,12 @@ def segment_with_runner(
     settings = settings or load_settings()
     make_runner(runner, settings)  # before a folder is made
     target = normalise(out)
-    table = beside(target, ".parquet") if statistics_out is None else normalise(statistics_out)
-    for each in (target, table) if statistics or colours else (target,):
-        _refuse(each, overwrite)
+    files = targets_of(
+        target,
+        table=statistics_out,
+        has_table=bool(options_of(statistics).statistics),
+        colours=colours,
+    )
     parent, _, name = target.rpartition("/")
     kept = root_uri is not None
     declared = Segmentation(
@@ -108,56 +120,42 @@ def segment_with_runner(
         colours=colours,
         tile_size=tile_size,
     )
-    if target in declared.image.source_uris():
-        raise ConfigError(
-            f"{target} is read, and would be written, too.", where="OUT", mend="Give another OUT."
-        )
+    check_targets(files, declared.image.source_uris(), overwrite, makes_folders=True)
     made = plan_to_run([declared], runner=runner, splits=splits, settings=settings, tell=tell)
     with watch(made) as emit:
         result = execute(made, runner, settings=settings, emit=emit, warn=warn)
     if not result.succeeded:
         return replace(result, results={})
     _, places = results_of(made)[declared.id]
-    targets = {
-        f"{declared.id}.json": beside(target, ".json"),
-        f"{declared.id}.tif.aux.xml": f"{target}.aux.xml",
-        TABLE: table,
-        f"{declared.id}.tif": target,  # the last: it says that all is there
+    names = {
+        f"{declared.id}.json": DESCRIPTION,
+        f"{declared.id}.tif.aux.xml": ATTRIBUTES,
+        TABLE: STATISTICS,
+        f"{declared.id}.tif": LABELS,  # the last: it says that all is there
     }
-    delivered = {name: each for name, each in targets.items() if name in places}
-    _deliver(places, delivered, target, may_link=not kept)
+    delivered = {name: files[what] for name, what in names.items() if name in places}
+    if _is_left_out(places.get(f"{declared.id}.tif.aux.xml")):
+        del delivered[f"{declared.id}.tif.aux.xml"]
+        tell("warning: there are too many segments for a raster attribute table; it is left out.")
+    remove_old(files)
+    for name, each in delivered.items():
+        _bring(places[name], each, may_link=not kept)
     if not kept:
         open_store(declared.root_uri).delete(declared.root_uri)
     return replace(result, results={declared.id: delivered})
 
 
-def beside(target: str, suffix: str) -> str:
-    """Return the URI of what lies beside a file, with another suffix.
+def _is_left_out(attributes: str | None) -> bool:
+    """Tell whether a unit made no raster attribute table, for so many segments."""
+    from swath.segmentation.statistics.attribute_table import LEFT_OUT
 
-    Examples
-    --------
-    >>> beside("s3://bucket/map.tif", ".json")
-    's3://bucket/map.json'
-    """
-    parent, _, name = target.rpartition("/")
-    return join(parent, PurePosixPath(name).with_suffix(suffix).name)
-
-
-def _deliver(
-    places: Mapping[str, str], targets: Mapping[str, str], labels: str, *, may_link: bool
-) -> None:
-    """Bring the results to their targets, in the order of these."""
-    if is_local(labels):
-        from swath.raster.cog import SIDECARS
-
-        for ending in SIDECARS:  # of the file that is replaced
-            Path(f"{local_path(labels)}{ending}").unlink(missing_ok=True)
-    for name, target in targets.items():
-        _bring(places[name], target, may_link=may_link)
+    return attributes is not None and open_store(attributes).stat(attributes).size == len(LEFT_OUT)
 
 
 def _bring(uri: str, target: str, *, may_link: bool) -> None:
     """Make the same bytes, at once; without a link, whoever changes one changes not the other."""
+    if is_local(target):
+        local_path(target).parent.mkdir(parents=True, exist_ok=True)
     if is_local(target) and not may_link:
         open_store(uri).get(uri, local_path(target))
     else:
@@ -168,10 +166,3 @@ def _id_of(name: str) -> str:
     """Return an id for the segmentation that a file is named for."""
     stem = PurePosixPath(name).stem
     return re.sub(r"[^A-Za-z0-9._-]", "_", stem).lstrip("._-")[:100] or "segments"
-
-
-def _refuse(target: str, overwrite: bool) -> None:
-    if is_local(target):
-        refuse_target(local_path(target), overwrite)
-    elif not overwrite and open_store(target).exists(target):
-        raise ConfigError(f"{target} exists.", mend="Give --overwrite, or another OUT.")

@@ -27,7 +27,7 @@ from swath.plan.command import DECLARATION_SCHEMA, Command, Pipeline, Ref
 from swath.raster.header import Header
 from swath.raster.layout import raster_bands, rasters_of
 from swath.raster.spec import ImageSpec, Raster, Stack
-from swath.segmentation.spec import SegmentOptions, check_bands, check_type, image_of
+from swath.segmentation.spec import MOST_TILE, SegmentOptions, check_bands, check_type, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions, options_of
 
 TABLE = "segments.parquet"
@@ -74,11 +74,12 @@ class Segmentation(Declaration):
 
     colours: bool = False
     """Whether to make a raster attribute table of the labels, with the statistics and random
-    colours, which GDAL and QGIS show."""
+    colours, which GDAL and QGIS show; left out if there are more than a million segments."""
 
-    tile_size: int | None = Field(default=None, ge=16)
-    """Side of tiles in pixels; by default 512 to 1024, by the size of the image. It changes no
-    label, but another size makes other units: nothing of an earlier run is taken over."""
+    tile_size: int | None = Field(default=None, ge=16, le=MOST_TILE)
+    """Side of tiles in pixels, at most 16,384; by default 512 to 1024, by the size of the image. It
+    changes no label, but another size makes other units: nothing of an earlier run is taken over.
+    """
 
     @field_validator("image")
     @classmethod

@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 CentreRows = tuple[tuple[float, ...], ...]
 
 _ARRAYS = ("centres", "offsets", "steps", "weights")
+_MODEL = (*_ARRAYS, "max_distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +194,42 @@ def read_centres(uri: PathLike[str] | str) -> CentreRows:
             mend='Write one row for each cluster: {"centres": [[12.0, 34.5], [56.0, 78.0]]}',
         )
     return tuple(tuple(float(value) for value in row) for row in rows)
+
+
+def read_model(uri: PathLike[str] | str) -> dict[str, Any]:
+    """Read what a file of centres says: a fit that was saved is taken as a whole.
+
+    Parameters
+    ----------
+    uri
+        A file of centres, or the ``.json`` beside labels.
+
+    Returns
+    -------
+    dict
+        For `SegmentOptions`: ``centres``, and of ``weights``, ``offsets``, ``steps`` and
+        ``max_distance`` those that the file names. With them the labels are those of the first
+        segmentation.
+
+    Raises
+    ------
+    DataError
+        As `read_centres`.
+    StoreError
+        If the file cannot be read.
+    """
+    centres = read_centres(uri)
+    where = normalise(uri)
+    data = json.loads(open_store(where).read(where))
+    found: dict[str, Any] = {name: data[name] for name in _MODEL if name in data}
+    for name in _ARRAYS[1:]:
+        if name in found and not _are_centres([found[name]]):
+            raise DataError(
+                f"{name} is no list of finite numbers.",
+                where=where,
+                mend=f"Write one number for each band, or leave {name} out.",
+            )
+    return found | {"centres": centres}
 
 
 def _are_centres(rows: Any) -> bool:

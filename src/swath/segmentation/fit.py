@@ -48,7 +48,7 @@ def fit_clusters(image: Raster | Stack, options: SegmentOptions, *, n_threads: i
 
     Notes
     -----
-    No pixel is read where nothing depends on the sample: integers, given centres, no
+    No pixel is read where nothing depends on the sample: integers or given steps, given centres, no
     standardisation. A band that is constant in the sample is not divided by its deviation, 0.
     """
     where = ", ".join(image.source_uris())
@@ -56,7 +56,8 @@ def fit_clusters(image: Raster | Stack, options: SegmentOptions, *, n_threads: i
     check_bands(options, n_bands, where)
     weights = np.array(options.weights or (1.0,) * n_bands, np.float64)
     sample: Points | None = None
-    if options.centres is None or options.standardise or dtype.kind == "f":
+    finds_scale = dtype.kind == "f" and options.steps is None
+    if options.centres is None or options.standardise or finds_scale:
         n_centres = options.clusters if options.centres is None else len(options.centres)
         at_least = min(_PER_CLUSTER * n_centres, MOST_SAMPLED)
         share = round(grid_pixels * options.sample_percent / 100)
@@ -80,7 +81,9 @@ def _clusters_of(
     else:
         assert sample is not None
         centres = fit_centres(sample * weights, options.clusters, options.seed) / weights
-    if dtype.kind == "f":
+    if dtype.kind == "f" and options.steps is not None:
+        offsets, steps = np.array(options.offsets, np.float64), np.array(options.steps, np.float64)
+    elif dtype.kind == "f":
         assert sample is not None
         offsets, steps = float_scale(sample)
     else:
@@ -89,6 +92,20 @@ def _clusters_of(
     if limit == "auto":
         limit = distance_percentile(centres * weights, options.distance_percentile)
     return Clusters(centres, offsets, steps, weights, limit)
+
+
+def check_image(image: Raster | Stack, options: SegmentOptions) -> None:
+    """Refuse an image that cannot be segmented, from its headers alone.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or not on the grid of the others, has a type that cannot be segmented,
+        or centres or weights are for another number of bands.
+    """
+    where = ", ".join(image.source_uris())
+    _, n_bands, _ = _describe(image, where)
+    check_bands(options, n_bands, where)
 
 
 def _describe(image: Raster | Stack, where: str) -> tuple[int, int, np.dtype[Any]]:

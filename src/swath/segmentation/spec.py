@@ -21,6 +21,9 @@ ABSORB_PASSES = 16
 HALO = ABSORB_PASSES + 2
 """Pixels around a tile that are read with it, so that its own pixels are decided exactly."""
 
+MOST_TILE = 16_384
+"""Largest side of a tile in pixels: positions in it are held in 32 bits, with room."""
+
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 """Types of pixels that are segmented."""
 
@@ -58,6 +61,12 @@ class SegmentOptions(Spec):
     """Whether pixels that touch at a corner only are neighbours."""
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(default=None, min_length=1)
     """Factor of each band in every distance; by default 1."""
+    offsets: tuple[float, ...] | None = Field(default=None, min_length=1)
+    """Of each band, with `steps`: values of floating point are held as
+    ``round((value - offset) / step)``. By default found in the sample; with both, `centres` and
+    `max_distance` of a fit, another image is segmented as the first one was."""
+    steps: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(default=None, min_length=1)
+    """See `offsets`; neither changes how integers are held."""
     standardise: bool = False
     """Divide each band by its standard deviation in the sample, before `weights`."""
     seed: int = Field(default=0, ge=0)
@@ -66,13 +75,14 @@ class SegmentOptions(Spec):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         lengths = {len(row) for row in self.centres or ()}
-        if self.weights is not None:
-            lengths.add(len(self.weights))
+        lengths |= {len(each) for each in (self.weights, self.offsets, self.steps) if each}
         if len(lengths) > 1:
             raise ValueError(
-                f"Centres and weights are for {sorted(lengths)} bands. Give one number for each "
-                f"band of the image."
+                f"Centres, weights, offsets and steps are for {sorted(lengths)} bands. Give one "
+                f"number for each band of the image."
             )
+        if (self.offsets is None) != (self.steps is None):
+            raise ValueError("There are offsets or steps, and not both. Give both, or neither.")
         return self
 
 
@@ -150,6 +160,7 @@ def check_bands(options: SegmentOptions, n_bands: int, where: str) -> None:
     for name, numbers in (
         ("weights", options.weights),
         ("centres", (options.centres or (None,))[0]),
+        ("offsets", options.offsets),
     ):
         if numbers is not None and len(numbers) != n_bands:
             raise DataError(

@@ -28,6 +28,9 @@ MOST_ROWS = 1_000_000
 """Programs read the whole table whenever they open the labels: about 8 µs for each row of 20
 columns in GDAL 3.10."""
 
+LEFT_OUT = "<PAMDataset />\n"
+"""The file of a unit without a table, which nobody needs."""
+
 _INTEGER, _REAL = 0, 1
 _GENERIC, _PIXEL_COUNT, _MIN_MAX, _RED, _GREEN, _BLUE, _ALPHA = 0, 1, 5, 6, 7, 8, 9
 
@@ -72,7 +75,17 @@ def place_beside(labels: str, *, overwrite: bool = False) -> Path:
     return path
 
 
-def write_attribute_table(table: Path, path: Path, *, overwrite: bool = False) -> None:
+def too_many(n_segments: int) -> str:
+    """Return, in a sentence, why there is no raster attribute table."""
+    return (
+        f"There are {n_segments:,} segments; no raster attribute table is written of more than "
+        f"{MOST_ROWS:,}, since programs read it as a whole."
+    )
+
+
+def write_attribute_table(
+    table: Path, path: Path, *, overwrite: bool = False, leave_out: bool = False
+) -> None:
     """Write the raster attribute table of labels.
 
     Parameters
@@ -83,13 +96,15 @@ def write_attribute_table(table: Path, path: Path, *, overwrite: bool = False) -
         File to write, see `place_beside`.
     overwrite
         True to replace a table that is there.
+    leave_out
+        True to write `LEFT_OUT` if there are more than `MOST_ROWS` segments.
 
     Raises
     ------
     ConfigError
         If there is such a table.
     DataError
-        If there are more than `MOST_ROWS` segments.
+        If there are more than `MOST_ROWS` segments, and it is not to be left out.
     StoreError
         If the file cannot be written.
     """
@@ -97,11 +112,11 @@ def write_attribute_table(table: Path, path: Path, *, overwrite: bool = False) -
     with pyarrow.parquet.ParquetFile(table) as source:
         n_rows = source.metadata.num_rows
         if n_rows > MOST_ROWS:
+            if leave_out:
+                path.write_text(LEFT_OUT, encoding="utf-8")
+                return
             raise DataError(
-                f"There are {n_rows:,} segments; no such table is written of more than "
-                f"{MOST_ROWS:,}, since programs read it as a whole.",
-                where=str(path),
-                mend="Join the Parquet table by id instead.",
+                too_many(n_rows), where=str(path), mend="Join the Parquet table by id instead."
             )
         temporary = temporary_beside(path)
         try:
