@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pyogrio
 import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
 from pyarrow import parquet
+
+from swath.errors import ConfigError
+from swath.segmentation.segmenter import segment
 
 Write = Callable[..., Path]
 
@@ -205,6 +214,189 @@ def test_files_that_exist_are_kept(image: Path, tmp_path: Path, swath_cli: Any):
     answer = swath_cli("segment", image, image, "--overwrite")
     assert answer.exit_code == 2
     assert "an input is never replaced" in answer.err
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+COLLIDING = {
+    "description on centres": (["out.tif", "--centres=out.json", "--overwrite"], "is read"),
+    "labels on image": (["image.tif", "--overwrite"], "an input is never replaced"),
+    "table on image": (
+        ["out.tif", "--stats=mean", "--stats-out=image.tif", "--overwrite"],
+        "is read",
+    ),
+    "centres on description": (["out.tif", "--save-centres=out.json"], "written twice"),
+    "description on labels": (["e.json"], "written twice"),
+    "polygons on table": (["out.tif", "--stats=mean", "--polygons=out.parquet"], "written twice"),
+    "table on labels": (["out.tif", "--stats=mean", "--stats-out=./out.tif"], "written twice"),
+    "description is there": (["there.tif"], "there.json exists"),
+    "colours are there": (["coloured.tif", "--colours"], "coloured.tif.aux.xml exists"),
+}
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+@pytest.mark.parametrize("case", COLLIDING)
+def test_no_file_is_written_over_another(
+    image: Path,
+    tmp_path: Path,
+    swath_cli: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    runner: tuple[str, ...],
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("there.json", "coloured.tif.aux.xml"):
+        Path(name).write_text("mine")
+    given, told = COLLIDING[case]
+    if "--centres=out.json" in given:
+        Path("out.json").write_text('{"centres": [[1, 2], [3, 4]]}')
+    before = contents(tmp_path)
+    answer = swath_cli("segment", "image.tif", *given, *runner)
+    assert answer.exit_code == 2
+    assert told in answer.err
+    assert contents(tmp_path) == before
+
+
+def test_an_image_is_never_replaced_by_the_library(image: Path):
+    before = image.read_bytes()
+    with pytest.raises(ConfigError, match="is read, and would be written"):
+        segment(image, image, overwrite=True)
+    with pytest.raises(ConfigError, match="written twice"):
+        segment(image, image.with_name("out.tif"), save_centres=image.with_name("out.json"))
+    with pytest.raises(ConfigError, match="tile_size is 16385"):
+        segment(image, image.with_name("out.tif"), tile_size=16_385)
+    assert image.read_bytes() == before
+    assert names(image.parent) == ["image.tif"]
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+def test_nothing_of_old_labels_lies_beside_new_ones(
+    image: Path, tmp_path: Path, swath_cli: Any, runner: tuple[str, ...]
+):
+    out = tmp_path / "out.tif"
+    given = ("segment", image, out, "--clusters", 3, *runner)
+    assert swath_cli(*given, "--stats", "mean", "--colours").exit_code == 0
+    made = {"out.tif", "out.json", "out.parquet", "out.tif.aux.xml", "image.tif"}
+    assert names(tmp_path) == sorted(made)
+    answer = swath_cli(*given, "--overwrite")
+    assert answer.exit_code == 0, answer.err
+    assert names(tmp_path) == sorted({"out.tif", "out.json", "image.tif"})
+    pyarrow.parquet.write_table(pyarrow.table({"mine": [1]}), out.with_suffix(".parquet"))
+    assert swath_cli(*given, "--overwrite").exit_code == 0
+    assert pyarrow.parquet.read_table(out.with_suffix(".parquet")).column_names == ["mine"]
+
+
+def test_old_files_stay_until_new_labels_are_whole(image: Path, tmp_path: Path, swath_cli: Any):
+    out = tmp_path / "out.tif"
+    given = ("segment", image, out, "--clusters", 3, "--stats", "mean")
+    assert swath_cli(*given).exit_code == 0
+    before = contents(tmp_path)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, usual[1]))
+    try:
+        answer = swath_cli(*given, "--min-size", 5, "--overwrite")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert answer.exit_code == 1
+    assert "out.tif" in answer.err
+    assert ".partial" not in answer.err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_saved_fit_gives_the_same_labels(
+    image: Path, write: Write, tmp_path: Path, swath_cli: Any, dtype: str
+):
+    with rasterio.open(image) as file:
+        values = file.read().astype(dtype)
+    values[1] *= 3
+    mine, fit = write("mine.tif", values), tmp_path / "fit.json"
+    first, again, plain = (tmp_path / f"{name}.tif" for name in ("first", "again", "plain"))
+    given = ("--nodata", 0, "--min-size", 5)
+    answer = swath_cli(
+        "segment", mine, first, *given, "--clusters", 8, "--standardise", "--weights", "1,4",
+        "--max-distance", 0.05, "--save-centres", fit, "--sample-percent", 5,
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.err
+    for file in (fit, first.with_suffix(".json")):
+        for runner in ((), ("--runner", "inprocess")):
+            asked = ("segment", mine, again, *given, "--centres", file, "--overwrite", *runner)
+            assert swath_cli(*asked).exit_code == 0
+            assert np.array_equal(read(again), read(first))
+    told = json.loads(again.with_suffix(".json").read_text())
+    assert told["steps"] == json.loads(fit.read_text())["steps"]
+    centres = tmp_path / "centres.json"
+    centres.write_text(json.dumps({"centres": json.loads(fit.read_text())["centres"]}))
+    assert swath_cli("segment", mine, plain, *given, "--centres", centres).exit_code == 0
+    assert not np.array_equal(read(plain), read(first))
+    for option in (("--weights", "1,4"), ("--standardise",), ("--max-distance", "auto")):
+        answer = swath_cli("segment", mine, tmp_path / "x.tif", "--centres", fit, *option)
+        assert answer.exit_code == 2
+        assert f"{option[0]}: {fit} says it" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        (("--runner", "inprocess", "--workers", 2), "--workers"),
+        (("--runner", "inprocess", "--max-reads", 2), "--max-reads"),
+        (("--root", "work"), "--root"),
+        (("--try", "clusters=2,3", "--stats", "mean"), "--stats"),
+        (("--try", "clusters=2,3", "--polygons", "x.gpkg"), "--polygons"),
+        (("--try", "clusters=2,3", "--runner", "inprocess"), "--runner"),
+        (("--try", "clusters=2,3", "--save-centres", "x.json"), "--save-centres"),
+        (("--try", "clusters=2,3", "--colours"), "--colours"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    image: Path, swath_cli: Any, given: tuple[object, ...], option: str
+):
+    answer = swath_cli("segment", image, image.with_name("out.tif"), *given)
+    assert answer.exit_code == 2
+    assert f"{option}: it does nothing" in answer.err
+    assert names(image.parent) == ["image.tif"]
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+def test_folders_are_made_for_images_that_can_be_segmented(
+    image: Path, swath_cli: Any, runner: tuple[str, ...]
+):
+    folder = image.parent
+    out = folder / "new" / "out.tif"
+    assert swath_cli("segment", folder / "missing.tif", out, *runner).exit_code == 2
+    assert names(folder) == ["image.tif"]
+    shapes, centres = folder / "a" / "out.gpkg", folder / "b" / "centres.json"
+    answer = swath_cli(
+        "segment", image, out, "--clusters", 2, "--stats", "mean", "--stats-out",
+        folder / "c" / "t.parquet", "--polygons", shapes, "--save-centres", centres, *runner,
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.err
+    assert names(folder) == ["a", "b", "c", "image.tif", "new"]
+
+
+def test_a_signal_ends_it_without_a_trace(write: Write, tmp_path: Path):
+    noise = np.random.default_rng(0).integers(0, 60_000, (2, 1500, 1500)).astype(np.uint16)
+    image, out = write("noise.tif", noise), tmp_path / "out.tif"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swath", "segment", image, out, "--min-size", "3"],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not list(tmp_path.glob(".partial-*")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert names(tmp_path) == ["noise.tif"]
 
 
 def test_disk_that_is_full_leaves_no_half_file(image: Path, tmp_path: Path, swath_cli: Any):

@@ -117,6 +117,55 @@ def test_what_exists_is_kept(place: Path, swath_cli: Cli) -> None:
     assert swath_cli("segment-stats", "labels.tif", "image.tif", "--overwrite").exit_code == 0
 
 
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+def test_what_else_lies_beside_labels_is_kept(
+    place: Path, swath_cli: Cli, runner: tuple[str, ...]
+) -> None:
+    beside = place / "labels.tif.aux.xml"
+    beside.write_text(
+        '<PAMDataset><PAMRasterBand band="1"><Description>fields</Description></PAMRasterBand>'
+        '<Metadata><MDI key="by">hand</MDI></Metadata></PAMDataset>'
+    )
+    for _ in range(2):
+        answer = swath_cli("segment-stats", "labels.tif", "image.tif", "--rat", *runner)
+        assert answer.exit_code == 0, answer.err
+        told = beside.read_text()
+        assert "<Description>fields</Description>" in told
+        assert '<MDI key="by">hand</MDI>' in told
+        assert told.count("<Row") == 16
+        runner = (*runner, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        (("--runner", "inprocess", "--workers", "2"), "--workers does nothing with --runner"),
+        (("--runner", "inprocess", "--max-reads", "2"), "--max-reads does nothing with --runner"),
+        (("--root", "work"), "--root does nothing without --runner"),
+        (("--tile-size", "16385"), "--tile-size"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    place: Path, swath_cli: Cli, given: tuple[str, ...], option: str
+) -> None:
+    before = sorted(place.iterdir())
+    answer = swath_cli("segment-stats", "labels.tif", "image.tif", *given)
+    assert answer.exit_code == 2
+    assert option in answer.err
+    assert sorted(place.iterdir()) == before
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+def test_folders_are_made_for_files_that_exist(
+    place: Path, swath_cli: Cli, runner: tuple[str, ...]
+) -> None:
+    given = ("--stats-out", "new/t.parquet", *runner)
+    assert swath_cli("segment-stats", "labels.tif", "missing.tif", *given).exit_code == 2
+    assert not (place / "new").exists()
+    assert swath_cli("segment-stats", "labels.tif", "image.tif", *given).exit_code == 0
+    assert (place / "new" / "t.parquet").exists()
+
+
 def test_a_function_that_fails_ends_with_code_1(place: Path, swath_cli: Cli) -> None:
     (place / "bad.py").write_text("def fail(values, rows, cols):\n    return 1 / 0\n")
     answer = swath_cli("segment-stats", "labels.tif", "image.tif", "--function", "bad.py:fail")

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from swath.cli.files import check_target, make_folder_of, parse_bands, parse_nodata
-from swath.cli.options import json_option, settings_options, verbose_option
+from swath.cli.options import (
+    interruptible_by_signals,
+    json_option,
+    settings_options,
+    verbose_option,
+)
 from swath.errors import ConfigError, RunError
+from swath.segmentation.spec import MOST_TILE
 
 if TYPE_CHECKING:
     from swath.plan.plan import Plan
@@ -44,7 +50,7 @@ NAMES = (
     help="A function of one segment's values, rows and columns; also module:name.",
 )
 @click.option("--rat", is_flag=True, help="Write a raster attribute table beside LABELS, too.")
-@click.option("--tile-size", type=click.IntRange(16), help="Side of tiles in pixels.")
+@click.option("--tile-size", type=click.IntRange(16, MOST_TILE), help="Side of tiles in pixels.")
 @click.option("--workers", type=click.IntRange(1), help="Threads; default: one for each core.")
 @click.option("--max-reads", type=click.IntRange(1), help="Windows that are read at once.")
 @click.option("--runner", metavar="NAME", help="Run as commands there; default: threads here.")
@@ -60,15 +66,19 @@ def command(labels: str, images: tuple[str, ...], **given: Any) -> None:
     segment, by id, with columns such as b1_mean; bands are counted from 1 through all images. It is
     the same for every tiling, any number of workers, and every runner.
     """
+    from swath.raster.header import read_header
     from swath.segmentation.statistics.spec import options_of
 
+    _refuse_without_effect(given)
     options = options_of(given["stats"])
     bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
     function = _reference(given["function"])
     out = given["stats_out"] or Path(labels).with_suffix(".parquet")
     inputs = [Path(path) for path in (labels, *images)]
     check_target(out, inputs, given["overwrite"], where="--stats-out")
-    make_folder_of(out, where="--stats-out")
+    for each in (labels, *images):
+        read_header(each)  # before a folder is made
+    interruptible_by_signals()
     common = {
         "bands": bands,
         "nodata": nodata,
@@ -76,10 +86,23 @@ def command(labels: str, images: tuple[str, ...], **given: Any) -> None:
         "overwrite": given["overwrite"],
     }
     if given["runner"] is None:
+        make_folder_of(out, where="--stats-out")
         told = _here(labels, images, out, {**common, "statistics": options}, function, given)
     else:
         told = _on_runner(labels, images, out, {**common, "options": options}, function, given)
     click.echo(json.dumps(told, indent=1) if given["as_json"] else str(out))
+
+
+def _refuse_without_effect(given: dict[str, Any]) -> None:
+    on_runner = given["runner"] is not None
+    for name in ("workers", "max_reads") if on_runner else ("root",):
+        if given[name] is not None:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(
+                f"{option} does nothing {'with' if on_runner else 'without'} --runner.",
+                where=option,
+                mend=f"Leave {option} out.",
+            )
 
 
 def _reference(text: str | None) -> str | None:

@@ -25,14 +25,14 @@ from swath.raster.spec import Raster, Stack
 from swath.run.events import ignore
 from swath.run.prepare import results_of
 from swath.run.runner import make_runner
-from swath.segmentation.budget import refuse_target
 from swath.segmentation.spec import Image, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
+from swath.segmentation.targets import check_targets
 from swath.settings import Settings, load_settings
 from swath.store import copy, join, local_path, normalise, open_store
 
-TABLE, ATTRIBUTES = "segments.parquet", "labels.aux.xml"
-"""Names of results."""
+TABLE = "segments.parquet"
+"""Name of the result."""
 
 
 def compile_statistics(
@@ -43,7 +43,6 @@ def compile_statistics(
     options: StatisticsOptions,
     *,
     function: str | None = None,
-    attribute_table: bool = False,
     tile_size: int | None = None,
 ) -> Pipeline:
     """Derive the commands of statistics; headers that are not known are read.
@@ -54,7 +53,7 @@ def compile_statistics(
         Id of the pipeline.
     root
         Folder or URI of what is made on the way.
-    labels, images, options, function, attribute_table
+    labels, images, options, function
         See `swath.commands.merge_stats.declare`.
     tile_size
         Side of tiles in pixels; default: by the size of the labels.
@@ -73,11 +72,8 @@ def compile_statistics(
         options,
         summarised,
         function=function,
-        attribute_table=attribute_table,
     )
     results = {TABLE: merged.ref(tiled.name, "table")}
-    if attribute_table:
-        results[ATTRIBUTES] = merged.ref(tiled.name, "attributes")
     return Pipeline(name, root, (summarised, merged), results=results)
 
 
@@ -111,7 +107,7 @@ def statistics_with_runner(
     function
         A user's function, ``module:name`` or ``/path/file.py:name``.
     attributes_out
-        File of the raster attribute table; None: none is made.
+        File of the raster attribute table, which keeps what else it says; None: none is made.
     tile_size
         Side of tiles in pixels.
     root_uri
@@ -123,13 +119,14 @@ def statistics_with_runner(
     Raises
     ------
     DeclarationError
-        If `out` exists, or the plan cannot be run there.
+        If `out` exists or is read, or the plan cannot be run there.
     InterruptedRunError
         If the user interrupted.
     """
     settings = settings or load_settings()
     target = normalise(out)
-    refuse_target(local_path(target), overwrite)
+    read = [uri for each in (labels, *images) for uri in image_of(each).source_uris()]
+    check_targets({"--stats-out": str(local_path(target))}, read, overwrite, makes_folders=True)
     make_runner(runner, settings)  # before anything is written: is there such a runner?
     parent, _, name = target.rpartition("/")
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", PurePosixPath(name).stem).lstrip("._-")[:100]
@@ -140,7 +137,6 @@ def statistics_with_runner(
         [absolute(image_of(image, bands=bands, nodata=nodata)) for image in images],
         options,
         function=function,
-        attribute_table=attributes_out is not None,
         tile_size=tile_size,
     )
     made = plan_to_run([pipeline], runner=runner, settings=settings, tell=tell)
@@ -149,9 +145,11 @@ def statistics_with_runner(
     if not result.succeeded:
         return replace(result, results={})
     _, places = results_of(made)[pipeline.id]
-    if attributes_out is not None:
-        copy(places[ATTRIBUTES], normalise(attributes_out))
     copy(places[TABLE], target)
+    if attributes_out is not None:
+        from swath.segmentation.statistics.attribute_table import write_attribute_table
+
+        write_attribute_table(local_path(target), attributes_out, overwrite=overwrite)
     if root_uri is None:
         open_store(pipeline.root).delete(pipeline.root)
     return replace(result, results={pipeline.id: {TABLE: target}})

@@ -221,7 +221,7 @@ def _check_local(name: str, path: Path, overwrite: bool, makes_folders: bool) ->
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _unusable(name, path, os.strerror(errno.EACCES))
     except OSError as error:
-        raise _unusable(name, path, error.strerror) from error
+        raise _unusable(name, path, error.strerror or str(error)) from error
 
 
 def _unusable(name: str, path: Path, why: str) -> ConfigError:

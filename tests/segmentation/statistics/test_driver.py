@@ -17,7 +17,12 @@ from swath.grid.grid import Grid
 from swath.raster.cog import write_geotiff
 from swath.raster.spec import Raster
 from swath.segmentation.statistics import attribute_table
-from swath.segmentation.statistics.attribute_table import colours_of, place_beside
+from swath.segmentation.statistics.attribute_table import (
+    LEFT_OUT,
+    colours_of,
+    place_beside,
+    write_attribute_table,
+)
 from swath.segmentation.statistics.driver import segment_statistics
 
 from .conftest import expected, grid_of, rows_of
@@ -270,6 +275,8 @@ def test_what_has_no_attribute_table(
     monkeypatch.setattr(attribute_table, "MOST_ROWS", 2)
     with pytest.raises(DataError, match="There are 3 segments"):
         segment_statistics(labels, labels, out, attribute_table=True)
+    write_attribute_table(out, tmp_path / "left", leave_out=True)
+    assert (tmp_path / "left").read_text() == LEFT_OUT
     for text in ("<a", "<!DOCTYPE a><a/>"):
         Path(f"{labels}.aux.xml").write_text(text)
         with pytest.raises(ConfigError, match="not one of GDAL's"):
