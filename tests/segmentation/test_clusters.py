@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from swath.errors import DataError
 from swath.raster.spec import Cast, Raster, Stack
-from swath.segmentation.clusters import Clusters, read_centres
+from swath.segmentation.clusters import Clusters, read_centres, read_model
 from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kmeans import distance_percentile, fit_centres
 from swath.segmentation.scale import float_scale, integer_scale
@@ -212,6 +212,26 @@ def test_file_of_centres_needs_nothing_else(tmp_path):
     path = tmp_path / "centres.json"
     path.write_text('{"centres": [[1, 2], [3, 4.5]], "note": "by hand"}')
     assert read_centres(str(path)) == ((1.0, 2.0), (3.0, 4.5))
+
+
+def test_a_model_is_what_the_file_names(tmp_path):
+    path = tmp_path / "centres.json"
+    path.write_text('{"centres": [[1, 2]], "weights": [3, 4], "max_distance": null, "note": 1}')
+    assert read_model(path) == {
+        "centres": ((1.0, 2.0),),
+        "weights": [3, 4],
+        "max_distance": None,
+    }
+    path.write_text('{"centres": [[1, 2]], "steps": [1, "2"]}')
+    with pytest.raises(DataError, match="steps is no list of finite numbers"):
+        read_model(path)
+
+
+def test_offsets_and_steps_come_together():
+    with pytest.raises(ValueError, match="Give both, or neither"):
+        SegmentOptions(steps=(1.0,))
+    with pytest.raises(ValueError, match=r"are for \[1, 2\] bands"):
+        SegmentOptions(steps=(1.0,), offsets=(1.0, 2.0))
 
 
 @pytest.mark.parametrize(
