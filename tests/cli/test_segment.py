@@ -24,6 +24,7 @@ from pyarrow import parquet
 
 from swath.errors import ConfigError
 from swath.segmentation.segmenter import segment
+from swath.segmentation.statistics import attribute_table
 
 Write = Callable[..., Path]
 
@@ -307,6 +308,19 @@ def test_old_files_stay_until_new_labels_are_whole(image: Path, tmp_path: Path, 
     assert "out.tif" in answer.err
     assert ".partial" not in answer.err
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner", "inprocess")])
+def test_colours_of_too_many_segments_are_left_out(
+    image: Path, swath_cli: Any, monkeypatch: pytest.MonkeyPatch, runner: tuple[str, ...]
+):
+    monkeypatch.setattr(attribute_table, "MOST_ROWS", 12)
+    given = ("--nodata", 0, "--clusters", 2, "--colours")
+    answer = swath_cli("segment", image, image.with_name("out.tif"), *given, *runner)
+    assert answer.exit_code == 0, answer.err
+    assert "warning: " in answer.err
+    assert "for a raster attribute table" in answer.err
+    assert names(image.parent) == ["image.tif", "out.json", "out.parquet", "out.tif"]
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

@@ -78,8 +78,8 @@ def place_beside(labels: str, *, overwrite: bool = False) -> Path:
 def too_many(n_segments: int) -> str:
     """Return, in a sentence, why there is no raster attribute table."""
     return (
-        f"There are {n_segments:,} segments; no raster attribute table is written of more than "
-        f"{MOST_ROWS:,}, since programs read it as a whole."
+        f"There are {n_segments:,} segments, too many for a raster attribute table: none is "
+        f"written of more than {MOST_ROWS:,}, since programs read it as a whole."
     )
 
 
