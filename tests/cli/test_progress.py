@@ -53,7 +53,7 @@ def test_live_table_fits_a_terminal_of_80_columns_and_ends_as_done(shop: Any) ->
     code, lines = run_on_terminal(["run", "local", *shop.arguments("--splits", "3")])
     assert code == 0
     tables = [line for line in lines if re.match(r"(copy|together) +\d", line)]
-    assert "copy        0/3     0/3  waiting" in tables
+    assert tables[2].startswith("copy        0/3     0/3  ")  # waiting, or already starting
     assert tables[-2:] == ["copy        3/3     3/3  done", "together    1/1     1/1  done"]
     assert max(map(len, tables)) <= 80
     assert not [line for line in lines if line.startswith("[")]  # no plain lines beside it

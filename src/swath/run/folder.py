@@ -57,8 +57,10 @@ class RunFolder:
     @classmethod
     def named(cls, root: str | Path) -> RunFolder:
         """Name a new run, whose id sorts by time; nothing is written."""
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        return cls(join(normalise(root), "runs", f"{stamp}-{secrets.token_hex(2)}"))
+        now = time.time()
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+        fraction = int(now % 1 * 16**3)  # names sort by time, also within a second
+        return cls(join(normalise(root), "runs", f"{stamp}-{fraction:03x}{secrets.token_hex(1)}"))
 
     @classmethod
     def create(cls, root: str | Path) -> RunFolder:

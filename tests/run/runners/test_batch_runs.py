@@ -124,7 +124,7 @@ def test_chip_is_an_array_train_waits_for_it_and_predict_is_an_array_after_train
 def anonymous(requests: dict[str, dict[str, Any]]) -> str:
     """Return requests without their dependencies and the id of their run."""
     bare = [{**item, "dependsOn": []} for item in requests.values()]
-    return re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN", json.dumps(bare))
+    return re.sub(r"\d{8}-\d{6}-[0-9a-f]{5}", "RUN", json.dumps(bare))
 
 
 def test_failed_chip_fails_its_dependants_with_the_reason_shown_by_status(
