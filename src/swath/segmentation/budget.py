@@ -175,19 +175,3 @@ def refuse_too_large(budget: Budget, folder: Path, tile_size: int, workers: int)
             f"{folder} has {free / MIB:,.0f} MiB free.",
             mend="Free some space, or choose another folder for OUT.",
         )
-
-
-def refuse_target(path: Path, overwrite: bool) -> None:
-    """Refuse a file that is not to be written.
-
-    Raises
-    ------
-    ConfigError
-        If it exists and is not to be replaced, is a folder, or its folder does not exist.
-    """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder.", where="OUT", mend="Give a file.")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists.", mend="Give --overwrite, or another OUT.")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {path.absolute().parent}.", mend="Make it first.")
