@@ -168,6 +168,15 @@ REFUSED = {
     "centres of other bands": ("2 bands, and the centres", ["{image}"], ["--centres={centres}"]),
     "no file of centres": ("none.json", ["{image}"], ["--centres=none.json"]),
     "format of polygons": (".xyz", ["{image}"], ["--polygons={folder}/x.xyz"]),
+    "labels of another name": ("end in .tif", ["{image}", "{folder}/x.png"], []),
+    "table of another name": (
+        "end in .parquet",
+        ["{image}"],
+        ["--stats=mean", "--stats-out={folder}/x.csv"],
+    ),
+    "labels on a store": ("--runner", ["{image}", "s3://bucket/x.tif"], []),
+    "splits without a runner": ("--splits", ["{image}"], ["--splits=2"]),
+    "sheet of another name": ("end it in .png", ["{image}"], ["--try=clusters=3,4"]),
     "runner": ("nowhere", ["{image}"], ["--runner=nowhere"]),
     "trial": ("--try", ["{image}"], ["--try=colour=3"]),
     "no such image": ("missing.tif", ["{folder}/missing.tif"], []),
@@ -193,10 +202,9 @@ def test_bad_input_is_told_before_anything_is_written(
     }
     told, images, options = REFUSED[case]
     before = sorted(tmp_path.iterdir())
-    out = tmp_path / "out.tif"
-    answer = swath_cli(
-        "segment", *(text.format(**places) for text in (*images, str(out), *options))
-    )
+    if len(images) < 2 or images[1] == "{shifted}":
+        images = [*images, str(tmp_path / "out.tif")]
+    answer = swath_cli("segment", *(text.format(**places) for text in (*images, *options)))
     assert answer.exit_code == 2, answer.err
     assert any(part in answer.err for part in told.split("|")), answer.err
     assert "Traceback" not in answer.err

@@ -22,9 +22,10 @@ from swath.cli.options import (
     verbose_option,
 )
 from swath.errors import ConfigError, Problems, SwathError
+from swath.plan.split import parse_splits
 from swath.segmentation.spec import MOST_TILE, SegmentOptions, image_of
 from swath.segmentation.statistics.spec import StatisticsOptions
-from swath.segmentation.targets import check_targets, targets_of
+from swath.segmentation.targets import beside, check_targets, targets_of
 from swath.settings import load_settings
 from swath.store import normalise
 
@@ -57,7 +58,7 @@ OF_A_MODEL = {
 
 @click.command("segment")
 @click.argument("images", nargs=-1, required=True, metavar="IN...")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out")
 @click.option("--clusters", type=int, default=60, show_default=True, help="Cluster centres.")
 @click.option(
     "--sample-percent",
@@ -104,6 +105,7 @@ OF_A_MODEL = {
 @click.option("--workers", type=click.IntRange(1), help="Threads; default: one for each core.")
 @click.option("--max-reads", type=click.IntRange(1), help="Windows that are read at once.")
 @click.option("--runner", metavar="NAME", help="Run as commands there; default: threads here.")
+@click.option("--splits", metavar="N", help="With --runner: splits of each command, or auto.")
 @click.option("--root", metavar="URI", help="With --runner: folder of what is made on the way.")
 @click.option("--stats", metavar="NAMES", help=f"Statistics of segments: {STATISTICS}.")
 @click.option("--stats-out", type=click.Path(path_type=Path), help="File; default: OUT's .parquet.")
@@ -121,7 +123,7 @@ OF_A_MODEL = {
 @settings_options
 @json_option
 @verbose_option
-def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
+def command(images: tuple[str, ...], out: str, **given: Any) -> None:
     """Segment IN, one image or several on one grid, into labels OUT.
 
     OUT becomes a cloud-optimised GeoTIFF of numbers, 0 where there is no data, with its parameters
@@ -133,13 +135,19 @@ def command(images: tuple[str, ...], out: Path, **given: Any) -> None:
     bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
     targets = _targets(out, given)
     read = [*images, *([] if given["centres"] is None else [given["centres"]])]
-    check_targets(targets, read, given["overwrite"], makes_folders=not given["tries"])
+    check_targets(
+        targets,
+        read,
+        given["overwrite"],
+        makes_folders=not given["tries"],
+        is_here=given["runner"] is None,
+    )
     if given["tries"]:
         from swath.cli.segment_try import compare, show
 
         rows = compare(
             images,
-            out,
+            Path(out),
             options,
             given["tries"],
             bands=bands,
@@ -233,8 +241,8 @@ def _refuse_without_effect(given: Mapping[str, Any]) -> None:
     for name, others in WITHOUT_EFFECT.items():
         if given[name]:
             _refuse_given(others, f"it does nothing with --{'try' if name == 'tries' else name}")
-    if given["root"] is not None and given["runner"] is None:
-        _refuse_given(("root",), "it does nothing without --runner")
+    if given["runner"] is None:
+        _refuse_given(("root", "splits"), "it does nothing without --runner")
 
 
 def _refuse_given(names: Iterable[str], why: str) -> None:
@@ -246,10 +254,14 @@ def _refuse_given(names: Iterable[str], why: str) -> None:
             raise ConfigError(f"{option}: {why}.", where=option, mend=f"Leave {option} out.")
 
 
-def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, str]:
+def _targets(out: str, given: Mapping[str, Any]) -> dict[str, str]:
     """Return what is to be written, by the option that says so."""
     if given["tries"]:
-        return {"OUT": normalise(out), "OUT's .csv": normalise(out.with_suffix(".csv"))}
+        if not out.endswith(".png"):
+            raise ConfigError(
+                f"{out} cannot be a contact sheet.", where="OUT", mend="With --try, end it in .png."
+            )
+        return {"OUT's picture": normalise(out), "OUT's .csv": beside(normalise(out), ".csv")}
     if given["stats_out"] is not None and given["stats"] is None and not given["colours"]:
         raise ConfigError("no statistics are asked for.", where="--stats-out", mend="Give --stats.")
     if given["polygons"] is not None:
@@ -268,7 +280,7 @@ def _targets(out: Path, given: Mapping[str, Any]) -> dict[str, str]:
 
 def _segment_here(
     images: tuple[str, ...],
-    out: Path,
+    out: str,
     options: SegmentOptions,
     bands: tuple[int, ...] | None,
     nodata: Any,
@@ -319,7 +331,7 @@ def _tell_timings(done: Segmented) -> None:
 
 def _segment_on(
     images: tuple[str, ...],
-    out: Path,
+    out: str,
     options: SegmentOptions,
     bands: tuple[int, ...] | None,
     nodata: Any,
@@ -352,6 +364,7 @@ def _segment_on(
         statistics_out=given["stats_out"],
         colours=given["colours"],
         overwrite=given["overwrite"],
+        splits=None if given["splits"] is None else parse_splits(given["splits"]),
         settings=load_settings(given["overrides"], profile=given["profile"]),
         watch=watch,
         tell=tell,
@@ -362,8 +375,8 @@ def _segment_on(
         assert result.outcome is not None
         raise failure_of(result.folder, result.outcome)
     (results,) = result.results.values()
-    _write_beside(out, results.get(TABLE), given)
-    return {"labels": str(out), "results": dict(results)}
+    _write_beside(Path(out), results.get(TABLE), given)
+    return {"labels": out, "results": dict(results)}
 
 
 def _write_beside(labels: Path, table: str | None, given: Mapping[str, Any]) -> None:

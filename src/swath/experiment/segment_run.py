@@ -120,7 +120,7 @@ def segment_with_runner(
         colours=colours,
         tile_size=tile_size,
     )
-    check_targets(files, declared.image.source_uris(), overwrite, makes_folders=True)
+    check_targets(files, declared.image.source_uris(), overwrite, makes_folders=True, is_here=False)
     made = plan_to_run([declared], runner=runner, splits=splits, settings=settings, tell=tell)
     with watch(made) as emit:
         result = execute(made, runner, settings=settings, emit=emit, warn=warn)

@@ -164,13 +164,18 @@ def segment(
     """
     options = options or SegmentOptions()
     path = Path(out)
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1 or (max_reads is not None and max_reads < 1):
+        raise ConfigError(
+            f"There are {workers} workers, and {max_reads} reads at once.", mend="Give at least 1."
+        )
     table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
     has_table = bool(statistics) or colours
     wanted = options_of(statistics)
     image = image_of(images, bands=bands, nodata=nodata)
     targets = targets_of(
-        path,
-        table=table,
+        out,
+        table=statistics_out,
         has_table=has_table,
         colours=colours,
         polygons=polygons,
@@ -181,7 +186,6 @@ def segment(
         raise ConfigError(
             f"tile_size is {tile_size}.", mend=f"Give 1 to {MOST_TILE:,} pixels, or None."
         )
-    workers = workers or os.cpu_count() or 1
     timings = Timings(workers)
     with open_raster(image) as opened:
         grid, n_bands, value_bytes = opened.grid, opened.n_bands, opened.dtype.itemsize

@@ -25,6 +25,13 @@ LABELS, DESCRIPTION, TABLE, ATTRIBUTES, POLYGONS, CENTRES = (
 )
 """What a file is, as errors name it."""
 
+SUFFIXES = {
+    LABELS: (".tif", ".tiff"),
+    TABLE: (".parquet",),
+    CENTRES: (".json",),
+}
+"""How the name of a file ends that has one format."""
+
 SIDECARS = (".aux.xml", ".ovr", ".msk")
 """Files that programs lay beside labels."""
 
@@ -90,6 +97,7 @@ def check_targets(
     overwrite: bool,
     *,
     makes_folders: bool = False,
+    is_here: bool = True,
 ) -> None:
     """Refuse files that are not to be written.
 
@@ -103,12 +111,15 @@ def check_targets(
         True to replace what exists.
     makes_folders
         True if folders that do not exist will be made.
+    is_here
+        True if this process writes them, which takes local files; a runner brings them anywhere.
 
     Raises
     ------
     ConfigError
         If a target is read, is another target, too, is a folder, exists and is not to be replaced,
-        or its folder does not exist or cannot be written to.
+        its name ends otherwise than those of its format, or its folder does not exist or cannot be
+        written to.
     """
     read = [normalise(each) for each in inputs]
     taken: dict[str, str] = {}
@@ -127,10 +138,28 @@ def check_targets(
                 where=name,
                 mend=f"Give another {_asked(name) if _asked(name) != 'OUT' else _asked(same)}.",
             )
+    for name, target in targets.items():
+        _check_name(name, target, is_here)
         if is_local(target):
             _check_local(name, local_path(target), overwrite, makes_folders)
         elif not overwrite and open_store(target).exists(target):
             raise _exists(name, target)
+
+
+def _check_name(name: str, target: str, is_here: bool) -> None:
+    suffixes = SUFFIXES.get(name)
+    if suffixes is not None and not target.lower().endswith(suffixes):
+        raise ConfigError(
+            f"{target} is not named for what it will hold.",
+            where=name,
+            mend=f"Let it end in {' or '.join(suffixes)}.",
+        )
+    if is_here and not is_local(target):
+        raise ConfigError(
+            f"{target} is on a store, and this process writes local files.",
+            where=name,
+            mend="Give --runner, for example --runner local, or a local file.",
+        )
 
 
 def remove_old(targets: Mapping[str, str]) -> None:
