@@ -215,7 +215,8 @@ def eliminate(
     lists = graph.offsets, graph.neighbours
     parents = np.arange(n, dtype=np.int32)
     next_list, last_list = np.full(n, -1, np.int32), np.arange(n, dtype=np.int32)
-    small = np.flatnonzero(graph.nodes[:, 0] < min_size).astype(np.int32)
+    sizes = graph.nodes[:, 0].copy()
+    small = np.flatnonzero(sizes < min_size).astype(np.int32)
     turn, target = np.empty_like(small), np.empty_like(small)
     n_small = len(small)
 
@@ -224,7 +225,7 @@ def eliminate(
         choose(*some, graph.nodes, *lists, parents, next_list, rule.scale, rule.limit)
 
     for size in range(1, min_size):
-        n_turn, n_small = take_turn(size, small[:n_small], graph.nodes, parents, min_size, turn)
+        n_turn, n_small = take_turn(size, small[:n_small], sizes, parents, min_size, turn)
         if is_open is not None and n_turn:
             n_turn = open_reached(turn[:n_turn], graph.nodes, *lists, parents, next_list, is_open)
         for _ in range(N_PASSES):
@@ -232,7 +233,9 @@ def eliminate(
                 break
             share(choose_some, n_turn)
             some = turn[:n_turn], target[:n_turn]
-            n_left = merge_chosen(*some, graph.nodes, parents, next_list, last_list, min_size)
+            n_left = merge_chosen(
+                *some, graph.nodes, sizes, parents, next_list, last_list, min_size
+            )
             if n_left == n_turn:  # whoever found nobody finds nobody again
                 break
             n_turn = n_left

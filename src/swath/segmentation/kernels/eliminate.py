@@ -39,7 +39,7 @@ _NOBODY = -1
 def take_turn(
     size: int,
     small: npt.NDArray[np.int32],
-    nodes: Nodes,
+    sizes: npt.NDArray[np.int64],
     parents: npt.NDArray[np.int32],
     min_size: int,
     turn: npt.NDArray[np.int32],
@@ -54,9 +54,9 @@ def take_turn(
     n_turn, n_small = 0, 0
     for i in range(small.size):
         node = small[i]
-        if parents[node] != node or nodes[node, 0] < size or nodes[node, 0] >= min_size:
+        if parents[node] != node or sizes[node] < size or sizes[node] >= min_size:
             continue
-        if nodes[node, 0] == size:
+        if sizes[node] == size:
             turn[n_turn] = node
             n_turn += 1
         else:
@@ -238,6 +238,7 @@ def merge_chosen(
     turn: npt.NDArray[np.int32],
     target: npt.NDArray[np.int32],
     nodes: Nodes,
+    sizes: npt.NDArray[np.int64],
     parents: npt.NDArray[np.int32],
     next_list: npt.NDArray[np.int32],
     last_list: npt.NDArray[np.int32],
@@ -249,6 +250,8 @@ def merge_chosen(
     ----------
     turn, target, nodes, parents, next_list
         See `choose`; the rows of targets become those of both.
+    sizes
+        Array `(node,)` of int64: the pixels of `nodes` by themselves, which fewer reads find.
     last_list
         Array `(node,)` of int32: the last node in the chain of `next_list`.
     min_size
@@ -268,6 +271,7 @@ def merge_chosen(
             continue
         parents[node] = other
         nodes[other, 0] += nodes[node, 0]
+        sizes[other] = nodes[other, 0]
         nodes[other, 1] = min(nodes[other, 1], nodes[node, 1])
         for column in range(2, nodes.shape[1]):
             nodes[other, column] += nodes[node, column]
