@@ -155,6 +155,11 @@ REFUSED = {
     "bands of weights": ("2 bands, and the weights are for 3", ["{image}"], ["--weights=1,1,1"]),
     "no such band": ("band", ["{image}"], ["--bands=5"]),
     "all nodata": ("No pixel has data", ["{empty}"], ["--nodata=7"]),
+    "all nodata, given centres": (
+        "No pixel has data",
+        ["{empty}"],
+        ["--nodata=7", "--centres={one_band}"],
+    ),
     "complex": ("complex", ["{complex}"], []),
     "64 bits": ("float64", ["{double}"], []),
     "more clusters than pixels": ("too few for 500 clusters", ["{small}"], ["--clusters=500"]),
@@ -190,6 +195,7 @@ def test_bad_input_is_told_before_anything_is_written(
     ones = np.ones((1, 20, 20))
     centres = tmp_path / "centres.json"
     centres.write_text('{"centres": [[1, 2, 3]]}')
+    (tmp_path / "one.json").write_text('{"centres": [[1]]}')
     places = {
         "image": image,
         "shifted": write("shifted.tif", ones.repeat(2, 0).astype(np.uint16), left=500_005),
@@ -198,6 +204,7 @@ def test_bad_input_is_told_before_anything_is_written(
         "double": write("double.tif", ones),
         "small": write("small.tif", (ones * np.arange(20)).astype(np.uint8)),
         "centres": centres,
+        "one_band": tmp_path / "one.json",
         "folder": tmp_path,
     }
     told, images, options = REFUSED[case]

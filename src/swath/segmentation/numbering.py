@@ -29,6 +29,18 @@ def first_pixels(union: Union) -> npt.NDArray[np.int64]:
     return firsts
 
 
+def refuse_none(n_segments: int) -> None:
+    """Refuse an image without data, which is found out late if its centres were given.
+
+    Raises
+    ------
+    DataError
+        If there is no segment.
+    """
+    if not n_segments:
+        raise DataError("No pixel has data.", mend="Look at the nodata value and the mask.")
+
+
 def ids_of(
     resolved: npt.NDArray[np.int64], firsts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:

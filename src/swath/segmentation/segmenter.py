@@ -29,7 +29,7 @@ from swath.segmentation.fit import fit_clusters
 from swath.segmentation.kernels.compiled import is_on_disk
 from swath.segmentation.kernels.eliminate import choose
 from swath.segmentation.label_file import description, write_labels
-from swath.segmentation.numbering import first_pixels, ids_of
+from swath.segmentation.numbering import first_pixels, ids_of, refuse_none
 from swath.segmentation.part import Part
 from swath.segmentation.readers import Readers
 from swath.segmentation.spec import HALO, MOST_TILE, Image, SegmentOptions, image_of
@@ -211,6 +211,7 @@ def segment(
         tiled = job.clump()
     with timings.of_all("eliminate"):
         firsts = first_pixels(tiled.union)
+        refuse_none(len(firsts))
     with timings.of_all("write"):
         with _landing(path, targets) as temporary:
             write_labels(temporary, grid, job.labels(tiled, firsts), n_threads=workers)

@@ -22,7 +22,7 @@ from swath.raster.spec import Raster
 from swath.segmentation.ahead import in_threads
 from swath.segmentation.clusters import Clusters
 from swath.segmentation.label_file import write_labels
-from swath.segmentation.numbering import first_pixels, ids_of
+from swath.segmentation.numbering import first_pixels, ids_of, refuse_none
 from swath.segmentation.part import Part
 from swath.segmentation.part_file import (
     read_ids,
@@ -130,6 +130,7 @@ def eliminate_files(
     with ThreadPoolExecutor(workers) as pool:
         union = join_tiles(read, *shape, merge_rule(clusters, options), pool, workers, done=done)
     firsts = first_pixels(union)
+    refuse_none(len(firsts))
 
     def number(tile: int) -> int:
         write_ids(ids[tile], ids_of(union.resolved(tile), firsts))
