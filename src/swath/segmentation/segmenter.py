@@ -165,10 +165,7 @@ def segment(
     options = options or SegmentOptions()
     path = Path(out)
     workers = (os.cpu_count() or 1) if workers is None else workers
-    if workers < 1 or (max_reads is not None and max_reads < 1):
-        raise ConfigError(
-            f"There are {workers} workers, and {max_reads} reads at once.", mend="Give at least 1."
-        )
+    _check_counts(workers, max_reads, tile_size)
     table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
     has_table = bool(statistics) or colours
     wanted = options_of(statistics)
@@ -182,10 +179,6 @@ def segment(
         centres=save_centres,
     )
     check_targets(targets, image.source_uris(), overwrite)
-    if tile_size is not None and not 1 <= tile_size <= MOST_TILE:
-        raise ConfigError(
-            f"tile_size is {tile_size}.", mend=f"Give 1 to {MOST_TILE:,} pixels, or None."
-        )
     timings = Timings(workers)
     with open_raster(image) as opened:
         grid, n_bands, value_bytes = opened.grid, opened.n_bands, opened.dtype.itemsize
@@ -248,6 +241,17 @@ def segment(
             )
     timings.stop()
     return Segmented(path, n_segments, grid, clusters, timings)
+
+
+def _check_counts(workers: int, max_reads: int | None, tile_size: int | None) -> None:
+    if workers < 1 or (max_reads is not None and max_reads < 1):
+        raise ConfigError(
+            f"There are {workers} workers, and {max_reads} reads at once.", mend="Give at least 1."
+        )
+    if tile_size is not None and not 1 <= tile_size <= MOST_TILE:
+        raise ConfigError(
+            f"tile_size is {tile_size}.", mend=f"Give 1 to {MOST_TILE:,} pixels, or None."
+        )
 
 
 def _can_be_shown(n_segments: int, tell: Callable[[str], None]) -> bool:
