@@ -18,9 +18,9 @@ LIBRARIES_BYTES = 350 * MIB
 TILE_BYTES = 60
 """Bytes per pixel of a tile besides its bands: masks, clusters, labels, clumps and their lists."""
 
-WHOLE_BYTES = 7
+WHOLE_BYTES = 9
 """Bytes per pixel of the image: runs of labels (1), and the segments that tiles leave open, twice
-while they are put together (6, on the mosaic of the benchmarks; fewer on Landsat scenes)."""
+while they are put together (8, on the mosaic of the benchmarks; fewer on Landsat scenes)."""
 
 EDGE_BYTES = 700
 """Bytes for each pixel of the image, divided by the side of a tile: the smaller tiles are, the more

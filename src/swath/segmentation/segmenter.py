@@ -154,7 +154,7 @@ def segment(
 
     Notes
     -----
-    Memory: see `swath.segmentation.budget`; about 7 bytes per pixel of the image, and for each
+    Memory: see `swath.segmentation.budget`; about 9 bytes per pixel of the image, and for each
     worker what a tile takes.
 
     References

@@ -115,7 +115,7 @@ def eliminate_files(
 
     Notes
     -----
-    Memory: about 7 bytes for each pixel of the image, and nothing of its pixels.
+    Memory: about 9 bytes for each pixel of the image, and nothing of its pixels.
     """
     n_done = 0
 
