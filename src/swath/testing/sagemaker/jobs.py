@@ -239,6 +239,8 @@ class JobRunner:
                 container.signal(signal.SIGKILL)
             self._changed.notify_all()
         code = self._machine.wait(container)
+        if too_small:  # also if it was quicker than the signal
+            code = 137
         with self._changed:
             codes.append(code)
             if code and job.failure is None:
