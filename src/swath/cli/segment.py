@@ -21,7 +21,7 @@ from swath.cli.options import (
 )
 from swath.cli.segment_options import files_of, options_of, refuse_without_effect, statistics_of
 from swath.plan.split import parse_splits
-from swath.segmentation.spec import MOST_TILE, SegmentOptions, image_of
+from swath.segmentation.spec import MOST_TILE, image_of
 from swath.segmentation.targets import check_targets
 from swath.settings import load_settings
 
@@ -141,26 +141,30 @@ def command(images: tuple[str, ...], out: str, **given: Any) -> None:
             show(rows)
         return
     interruptible_by_signals()
+    asked = {
+        "options": options,
+        "bands": bands,
+        "nodata": nodata,
+        "tile_size": given["tile_size"],
+        "statistics": statistics,
+        "statistics_out": given["stats_out"],
+        "colours": given["colours"],
+        "overwrite": given["overwrite"],
+    }
     if given["runner"] is None:
         from swath.segmentation.fit import check_image
 
         check_image(image_of(images, bands=bands, nodata=nodata), options)
         for where, target in targets.items():
             make_folder_of(Path(target), where=where)
-        made = _segment_here(images, out, options, bands, nodata, statistics, given)
+        made = _segment_here(images, out, asked, given)
     else:
-        made = _segment_on(images, out, options, bands, nodata, statistics, given)
+        made = _segment_on(images, out, asked, given)
     click.echo(json.dumps(made, indent=1) if given["as_json"] else made["labels"])
 
 
 def _segment_here(
-    images: tuple[str, ...],
-    out: str,
-    options: SegmentOptions,
-    bands: tuple[int, ...] | None,
-    nodata: Any,
-    statistics: tuple[str, ...],
-    given: Mapping[str, Any],
+    images: tuple[str, ...], out: str, asked: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     from swath.cli.segment_progress import SegmentProgress
     from swath.segmentation.segmenter import segment
@@ -169,18 +173,11 @@ def _segment_here(
         done = segment(
             images,
             out,
-            options=options,
-            bands=bands,
-            nodata=nodata,
+            **asked,
             workers=given["workers"],
             max_reads=given["max_reads"],
-            tile_size=given["tile_size"],
-            statistics=statistics,
-            statistics_out=given["stats_out"],
             polygons=given["polygons"],
-            colours=given["colours"],
             save_centres=given["save_centres"],
-            overwrite=given["overwrite"],
             advance=progress.advance,
             tell=progress.tell,
         )
@@ -205,13 +202,7 @@ def _tell_timings(done: Segmented) -> None:
 
 
 def _segment_on(
-    images: tuple[str, ...],
-    out: str,
-    options: SegmentOptions,
-    bands: tuple[int, ...] | None,
-    nodata: Any,
-    statistics: tuple[str, ...],
-    given: Mapping[str, Any],
+    images: tuple[str, ...], out: str, asked: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     from swath.cli.failure import failure_of
     from swath.cli.progress import of_plan
@@ -230,15 +221,8 @@ def _segment_on(
         images,
         out,
         given["runner"],
-        options=options,
-        bands=bands,
-        nodata=nodata,
-        tile_size=given["tile_size"],
+        **asked,
         root_uri=given["root"],
-        statistics=statistics,
-        statistics_out=given["stats_out"],
-        colours=given["colours"],
-        overwrite=given["overwrite"],
         splits=None if given["splits"] is None else parse_splits(given["splits"]),
         settings=load_settings(given["overrides"], profile=given["profile"]),
         watch=watch,

@@ -34,11 +34,11 @@ from swath.segmentation.part import Part
 from swath.segmentation.readers import Readers
 from swath.segmentation.spec import HALO, MOST_TILE, Image, SegmentOptions, image_of
 from swath.segmentation.statistics.spec import options_of
-from swath.segmentation.targets import check_targets, remove_old, targets_of
+from swath.segmentation.targets import DESCRIPTION, TABLE, check_targets, remove_old, targets_of
 from swath.segmentation.tile import Runs, clump_tile, merge_rule
 from swath.segmentation.timings import Timings
 from swath.segmentation.union import Union, join_tiles
-from swath.store import normalise, open_store
+from swath.store import open_store
 from swath.store.local import temporary_beside
 
 Advance = Callable[[str, int, int, int], None]
@@ -166,14 +166,12 @@ def segment(
     path = Path(out)
     workers = (os.cpu_count() or 1) if workers is None else workers
     _check_counts(workers, max_reads, tile_size)
-    table = Path(statistics_out) if statistics_out is not None else path.with_suffix(".parquet")
-    has_table = bool(statistics) or colours
     wanted = options_of(statistics)
     image = image_of(images, bands=bands, nodata=nodata)
     targets = targets_of(
         out,
         table=statistics_out,
-        has_table=has_table,
+        has_table=bool(statistics),
         colours=colours,
         polygons=polygons,
         centres=save_centres,
@@ -209,13 +207,14 @@ def segment(
         with _landing(path, targets) as temporary:
             write_labels(temporary, grid, job.labels(tiled, firsts), n_threads=workers)
         described = description(image, options, clusters, grid, len(firsts))
-        beside = normalise(path.with_suffix(".json"))
+        beside = targets[DESCRIPTION]
         open_store(beside).write(beside, described.encode("utf-8"))
         if save_centres is not None:
             clusters.write_centres(Path(save_centres))
     n_segments = len(firsts)
     del tiled, firsts
-    if has_table:
+    table = targets.get(TABLE)
+    if table is not None:
         from swath.segmentation.statistics.driver import segment_statistics  # pyarrow takes long
 
         with timings.of_all("statistics"):
@@ -235,7 +234,7 @@ def segment(
             write_polygons(
                 path,
                 polygons,
-                statistics=table if has_table else None,
+                statistics=table,
                 workers=workers,
                 overwrite=overwrite,
             )
