@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -104,3 +105,11 @@ def test_pointer_to_the_last_run_that_is_damaged_is_none(lab):
     for text in ("", "[]", "{}", json.dumps({"folder": 1})):
         pointer.write_text(text)
         assert last_run(pipeline) is None
+
+
+def test_names_of_runs_sort_by_time_within_a_second(tmp_path: Path) -> None:
+    names = []
+    for _ in range(8):
+        names.append(RunFolder.named(tmp_path).id)
+        time.sleep(0.002)
+    assert names == sorted(names)
