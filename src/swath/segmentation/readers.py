@@ -31,10 +31,14 @@ class Readers:
         self, image: Raster | Stack, *, n_readers: int, n_threads: int, window_height: int
     ) -> None:
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._readers = [
-            open_raster(image, n_threads=n_threads, cache_rows=window_height)
-            for _ in range(n_readers)
-        ]
+        with ExitStack() as opened:  # closes the others if one cannot be opened
+            self._readers = [
+                opened.enter_context(
+                    open_raster(image, n_threads=n_threads, cache_rows=window_height)
+                )
+                for _ in range(n_readers)
+            ]
+            self._opened = opened.pop_all()
         for number in range(n_readers):
             self._free.put(number)
         first = self._readers[0]
@@ -57,6 +61,4 @@ class Readers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with ExitStack() as stack:
-            for reader in self._readers:
-                stack.callback(reader.close)
+        self._opened.close()
